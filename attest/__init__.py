@@ -1,0 +1,46 @@
+"""Verify Azure IMDS attested documents: the public names of the verification core."""
+
+from attest.clouds import Cloud
+from attest.document import AttestedDocument, Plan
+from attest.errors import (
+    AttestError,
+    CmsError,
+    Code,
+    DocumentError,
+    EvidenceError,
+    FreshnessError,
+    PathError,
+    PolicyError,
+    RevocationError,
+    SignerError,
+    TrustStoreError,
+)
+from attest.policy import AppraisalPolicy
+from attest.result import AttestationResult, Inspection, StepOutcome
+from attest.trust import Intermediate, TrustAnchor, TrustStore
+from attest.verifier import Verifier
+
+__all__ = [
+    "AppraisalPolicy",
+    "AttestError",
+    "AttestationResult",
+    "AttestedDocument",
+    "Cloud",
+    "CmsError",
+    "Code",
+    "DocumentError",
+    "EvidenceError",
+    "FreshnessError",
+    "Inspection",
+    "Intermediate",
+    "PathError",
+    "Plan",
+    "PolicyError",
+    "RevocationError",
+    "SignerError",
+    "StepOutcome",
+    "TrustAnchor",
+    "TrustStore",
+    "TrustStoreError",
+    "Verifier",
+]

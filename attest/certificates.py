@@ -1,0 +1,186 @@
+"""Certificates as such: reading files, naming them, and which ones an anchor has issued."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+MAX_FILE = 1024 * 1024
+_CERTIFICATE_SUFFIXES = frozenset({".pem", ".crt", ".cer"})
+# A CA key outside these bounds costs more to use than any real one (BR section 6.1.5).
+_MIN_CA_RSA_BITS, _MAX_CA_RSA_BITS = 2048, 8192
+_MAX_CA_RSA_EXPONENT = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateInfo:
+    """A certificate for a person or a log: names, dates, fingerprint.
+
+    Attributes:
+        subject: the subject name (RFC 4514).
+        issuer: the issuer name (RFC 4514).
+        serial_number: in hexadecimal, lower case.
+        sha256: the SHA-256 fingerprint of the DER, in hexadecimal, lower case.
+        not_before: start of validity, in UTC.
+        not_after: end of validity, in UTC.
+        dns_names: the dNSNames of the subjectAltName.
+    """
+
+    subject: str
+    issuer: str
+    serial_number: str
+    sha256: str
+    not_before: datetime
+    not_after: datetime
+    dns_names: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=256)
+def describe(certificate: x509.Certificate) -> CertificateInfo:
+    """Describe a certificate.
+
+    Raises:
+        ValueError: its names or extensions cannot be parsed.
+    """
+    return CertificateInfo(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        serial_number=f"{certificate.serial_number:x}",
+        sha256=fingerprint(certificate),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        dns_names=_dns_names(certificate),
+    )
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate's DER, in lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def common_name(name: x509.Name) -> str:
+    """Return the common name for display, or the whole name where there is not exactly one."""
+    values = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(values[0].value) if len(values) == 1 else name.rfc4514_string()
+
+
+def load_certificates(data: bytes) -> list[x509.Certificate]:
+    """Read certificates from the contents of a file: PEM (RFC 7468), or one as DER.
+
+    Raises:
+        ValueError: the data holds no certificate, or a damaged one.
+    """
+    if len(data) > MAX_FILE:
+        msg = f"{len(data)} octets; the limit is {MAX_FILE}"
+        raise ValueError(msg)
+    if b"-----BEGIN" in data:
+        return x509.load_pem_x509_certificates(data)
+    return [x509.load_der_x509_certificate(data)]
+
+
+def readable_certificates(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
+    """Yield those of the certificates (DER) that can be parsed; skip the others."""
+    for der in ders:
+        with contextlib.suppress(ValueError, TypeError, Warning, x509.InvalidVersion):
+            yield x509.load_der_x509_certificate(der)
+
+
+def read_certificate_files(path: Path) -> list[x509.Certificate]:
+    """Read a file, or every ``*.pem``, ``*.crt`` and ``*.cer`` of a folder, in order of name.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file holds no certificate, or a damaged one; the message names it.
+    """
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in _CERTIFICATE_SUFFIXES)
+    certificates: list[x509.Certificate] = []
+    for file in files:
+        try:
+            certificates += load_certificates(file.read_bytes())
+        except ValueError as error:
+            msg = f"{file}: cannot be read as certificates: {error}"
+            raise ValueError(msg) from None
+    return certificates
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Tell whether the certificate's own name and key made it."""
+    return is_issued_by(certificate, certificate)
+
+
+def is_self_issued(certificate: x509.Certificate) -> bool:
+    """Tell whether subject and issuer are the same name (RFC 5280 section 3.2)."""
+    return certificate.subject == certificate.issuer
+
+
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether ``issuer``'s name and key made this certificate; nothing else is checked."""
+    if certificate.issuer != issuer.subject:
+        return False
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
+
+
+def issued_under(
+    trusted: Sequence[x509.Certificate], candidates: Iterable[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Return the candidates that chains of signatures connect to the trusted certificates.
+
+    This is the gate before path validation.  Whoever holds no key of a pinned CA gets nothing
+    through it, so no graph that an attacker draws is ever searched: with n candidates at most
+    n*n signatures are verified, and far fewer where the names differ.
+
+    Args:
+        trusted: anchors, and CA certificates already connected to them.
+        candidates: certificates from anywhere; duplicates, self-issued certificates, those with
+            keys of unreasonable size and those that cannot be parsed are dropped.
+
+    Returns:
+        The connected ones, in the order in which they connected; none of ``trusted``.
+    """
+    connected: list[x509.Certificate] = []
+    waiting = [c for c in dict.fromkeys(candidates) if c not in trusted and _is_usable(c)]
+    frontier: list[x509.Certificate] = list(trusted)
+    while frontier and waiting:
+        reached = [c for c in waiting if any(is_issued_by(c, issuer) for issuer in frontier)]
+        waiting = [c for c in waiting if c not in reached]
+        connected += reached
+        frontier = reached
+    return connected
+
+
+def _is_usable(certificate: x509.Certificate) -> bool:
+    try:
+        public_key = certificate.public_key()
+        self_issued = is_self_issued(certificate)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return (
+            not self_issued
+            and _MIN_CA_RSA_BITS <= public_key.key_size <= _MAX_CA_RSA_BITS
+            and public_key.public_numbers().e <= _MAX_CA_RSA_EXPONENT
+        )
+    return not self_issued and isinstance(public_key, ec.EllipticCurvePublicKey)
+
+
+def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.value.get_values_for_type(x509.DNSName))

@@ -1,0 +1,177 @@
+"""Step 6: the signed content as an attested document.
+
+Azure signs compact JSON in UTF-8; a field that does not apply is written as "".  Old api-versions
+write only ``nonce``, ``plan``, ``timeStamp`` and ``vmId``, classic VMs perhaps only ``vmId``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import NoReturn
+from uuid import UUID
+
+from attest import strictjson
+from attest.errors import Code, DocumentError, quote
+
+MAX_CONTENT = 32 * 1024
+MAX_STRINGS = 4096  # characters, in all fields of one object together
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+# Exactly "MM/DD/YY HH:MM:SS -0000" in ASCII digits; any numeric UTC offset.
+_TIMESTAMP = re.compile(r"[0-9]{2}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}")
+_CENTURY_PIVOT = "69"  # POSIX strptime: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
+
+_STRING_KEYS = ("vmId", "subscriptionId", "sku", "licenseType", "nonce")
+_PLAN_KEYS = ("name", "product", "publisher")
+_TIME_KEYS = ("createdOn", "expiresOn")
+_DOCUMENT_KEYS = frozenset({*_STRING_KEYS, "plan", "timeStamp"})
+_ABSENT: dict[str, object] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The Azure Marketplace plan of the image: plan id, offer and publisher id."""
+
+    name: str | None = None
+    product: str | None = None
+    publisher: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttestedDocument:
+    """What Azure signed about a VM; every ``None`` is a field that does not apply.
+
+    Attributes:
+        vm_id: the VM's unique identifier.
+        subscription_id: the Azure subscription that pays for the VM.
+        sku: the SKU of the image.
+        license_type: the Azure Hybrid Benefit licence, if one is used.
+        plan: the marketplace plan, ``None`` for an image without one.
+        nonce: what the requester sent, or Azure's own where it sent nothing.
+        created_on: when the document was signed, in UTC.
+        expires_on: when it ends, in UTC.
+        extra: fields unknown to this version, as parsed.
+    """
+
+    vm_id: UUID
+    subscription_id: str | None
+    sku: str | None
+    license_type: str | None
+    plan: Plan | None
+    nonce: str | None
+    created_on: datetime | None
+    expires_on: datetime | None
+    extra: Mapping[str, object]
+
+
+def parse_document(content: bytes) -> AttestedDocument:
+    """Parse the eContent octets.
+
+    Args:
+        content: the octets that the signature covers.
+
+    Raises:
+        DocumentError: ``document_malformed``, or ``document_field_missing`` when there is no
+            vmId or only one of the two times.
+    """
+    if len(content) > MAX_CONTENT:
+        _malformed(f"{len(content)} octets; the limit is {MAX_CONTENT}")
+    try:
+        fields = strictjson.loads_object(strictjson.decode_utf8(content))
+    except (ValueError, RecursionError) as error:
+        _malformed(f"the content is not JSON (RFC 8259) in UTF-8: {quote(str(error))}")
+    extra = _unknown_fields(fields, _DOCUMENT_KEYS)
+    vm_id, subscription_id, sku, license_type, nonce = _strings(fields, _STRING_KEYS)
+    created_on, expires_on = _part(fields, "timeStamp", _TIME_KEYS)
+    if (not created_on) != (not expires_on):
+        missing = "expiresOn" if created_on else "createdOn"
+        raise DocumentError(Code.DOCUMENT_FIELD_MISSING, f"timeStamp has no {missing}")
+    plan = _part(fields, "plan", _PLAN_KEYS)
+    return AttestedDocument(
+        vm_id=_vm_id(vm_id),
+        subscription_id=subscription_id or None,
+        sku=sku or None,
+        license_type=license_type or None,
+        plan=Plan(*[part or None for part in plan]) if any(plan) else None,
+        nonce=nonce or None,
+        created_on=_time("createdOn", created_on) if created_on else None,
+        expires_on=_time("expiresOn", expires_on) if expires_on else None,
+        extra=MappingProxyType(extra),
+    )
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Parse ``MM/DD/YY HH:MM:SS +hhmm``, the only form Azure writes.
+
+    Returns:
+        The moment in UTC.
+
+    Raises:
+        ValueError: the text has another form, or names no moment.
+        OverflowError: the offset moves it out of the calendar.
+    """
+    if not _TIMESTAMP.fullmatch(text):
+        msg = "not of the form MM/DD/YY HH:MM:SS -0000"
+        raise ValueError(msg)
+    year = text[6:8]
+    century = "19" if year >= _CENTURY_PIVOT else "20"
+    # Every character is known to be a digit by now, so ISO 8601 has one reading of this.
+    iso = f"{century}{year}-{text[:2]}-{text[3:5]}T{text[9:17]}{text[18:21]}:{text[21:]}"
+    return datetime.fromisoformat(iso).astimezone(UTC)
+
+
+def _time(key: str, text: str) -> datetime:
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError) as error:
+        _malformed(f"{key} is {quote(text)}: {error}")
+
+
+def _vm_id(text: str) -> UUID:
+    if not text:
+        raise DocumentError(Code.DOCUMENT_FIELD_MISSING, "there is no vmId")
+    if not _UUID.fullmatch(text):
+        _malformed(f"vmId is {quote(text)}, not a UUID")
+    return UUID(text)
+
+
+def _part(fields: dict[str, object], key: str, keys: tuple[str, ...]) -> list[str]:
+    part = fields.get(key, _ABSENT)
+    if not isinstance(part, dict):
+        _malformed(f"{key} is not an object")
+    _unknown_fields(part, frozenset(keys))
+    return _strings(part, keys)
+
+
+def _strings(fields: dict[str, object], keys: tuple[str, ...]) -> list[str]:
+    """Return the values of the keys, "" where absent: strings, printable, of bounded length."""
+    values: list[str] = []
+    for key in keys:
+        value = fields.get(key, "")
+        if not isinstance(value, str):
+            _malformed(f"{key} is not a string")
+        values.append(value)
+    joined = "".join(values)
+    if len(joined) > MAX_STRINGS or not joined.isprintable():
+        _malformed(f"{' or '.join(keys)}: too long, or with unprintable characters")
+    return values
+
+
+def _unknown_fields(fields: dict[str, object], known: frozenset[str]) -> dict[str, object]:
+    if known.issuperset(fields):
+        return {}
+    unknown = {key: value for key, value in fields.items() if key not in known}
+    folded = {key.casefold() for key in known}
+    for key in unknown:
+        # Readers that ignore case would take this one for the known one.
+        if key.casefold() in folded:
+            _malformed(f"the key {quote(key)} differs from a known one only in case")
+    return unknown
+
+
+def _malformed(detail: str) -> NoReturn:
+    raise DocumentError(Code.DOCUMENT_MALFORMED, detail)

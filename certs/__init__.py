@@ -1,0 +1,1 @@
+"""The pinned CA certificates, as data; :meth:`attest.TrustStore.bundled` loads them."""

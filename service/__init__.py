@@ -1,0 +1,1 @@
+"""The HTTP verification service on top of :mod:`attest`."""
