@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-MAX_FILE = 1024 * 1024
-_CERTIFICATE_SUFFIXES = frozenset({".pem", ".crt", ".cer"})
+MAX_FILE = 16 * 1024 * 1024  # a large CRL
+_PEM_CRL = re.compile(b"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_T = TypeVar("_T")
 # A CA key outside these bounds costs more to use than any real one (BR section 6.1.5).
 _MIN_CA_RSA_BITS, _MAX_CA_RSA_BITS = 2048, 8192
 _MAX_CA_RSA_EXPONENT = 2**64 - 1
@@ -79,9 +82,6 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
     Raises:
         ValueError: the data holds no certificate, or a damaged one.
     """
-    if len(data) > MAX_FILE:
-        msg = f"{len(data)} octets; the limit is {MAX_FILE}"
-        raise ValueError(msg)
     if b"-----BEGIN" in data:
         return x509.load_pem_x509_certificates(data)
     return [x509.load_der_x509_certificate(data)]
@@ -94,6 +94,20 @@ def readable_certificates(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
             yield x509.load_der_x509_certificate(der)
 
 
+def load_crls(data: bytes) -> list[x509.CertificateRevocationList]:
+    """Read CRLs from the contents of a file: PEM (RFC 7468), or one as DER.
+
+    Raises:
+        ValueError: the data holds no CRL, or a damaged one.
+    """
+    if b"-----BEGIN" not in data:
+        return [x509.load_der_x509_crl(data)]
+    blocks = _PEM_CRL.findall(data)
+    if not blocks:
+        raise ValueError("no PEM block of X509 CRL")
+    return [x509.load_pem_x509_crl(block) for block in blocks]
+
+
 def read_certificate_files(path: Path) -> list[x509.Certificate]:
     """Read a file, or every ``*.pem``, ``*.crt`` and ``*.cer`` of a folder, in order of name.
 
@@ -101,17 +115,38 @@ def read_certificate_files(path: Path) -> list[x509.Certificate]:
         OSError: a file cannot be read.
         ValueError: a file holds no certificate, or a damaged one; the message names it.
     """
+    return _read_files(path, load_certificates, {".pem", ".crt", ".cer"})
+
+
+def read_crl_files(path: Path) -> list[x509.CertificateRevocationList]:
+    """Read a file, or every ``*.crl`` and ``*.pem`` of a folder, in order of name.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file holds no CRL, or a damaged one; the message names it.
+    """
+    return _read_files(path, load_crls, {".crl", ".pem"})
+
+
+def _read_files(path: Path, load: Callable[[bytes], list[_T]], suffixes: set[str]) -> list[_T]:
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in _CERTIFICATE_SUFFIXES)
-    certificates: list[x509.Certificate] = []
+        files = sorted(file for file in path.iterdir() if file.suffix in suffixes)
+    found: list[_T] = []
     for file in files:
         try:
-            certificates += load_certificates(file.read_bytes())
+            found += load(_read_bounded(file))
         except ValueError as error:
-            msg = f"{file}: cannot be read as certificates: {error}"
-            raise ValueError(msg) from None
-    return certificates
+            raise ValueError(f"{file}: {error}") from None
+    return found
+
+
+def _read_bounded(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        data = stream.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ValueError(f"more than {MAX_FILE} octets")
+    return data
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:

@@ -1,11 +1,12 @@
 """Step 1: from what a caller was handed to the DER octets of a CMS ContentInfo.
 
 IMDS answers ``{"encoding": "pkcs7", "signature": "<base64>"}``; callers pass that text, the
-parsed object, the base64 alone, or the DER.
+parsed object, the base64 alone, PEM as openssl writes it, or the DER.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pybase64
@@ -17,6 +18,7 @@ MAX_DER = 64 * 1024
 # The base64 of the largest DER, with room for line breaks and the JSON around it.
 MAX_TEXT = 96 * 1024
 
+_PEM = re.compile(r"-----BEGIN (PKCS7|CMS)-----([^-]*)-----END \1-----")
 _NO_WHITE_SPACE = str.maketrans("", "", " \t\r\n")
 
 
@@ -24,7 +26,7 @@ def decode_evidence(evidence: object) -> bytes:
     """Return the DER octets that the evidence holds, not yet parsed.
 
     Args:
-        evidence: IMDS JSON text or base64 text (``str``), DER (``bytes``), or the parsed IMDS
+        evidence: IMDS JSON, base64 or PEM text (``str``), DER (``bytes``), or the parsed IMDS
             JSON (a mapping with ``signature`` and, if present, ``encoding`` = ``"pkcs7"``).
             Base64 (RFC 4648 section 4) may hold ASCII white space between characters.
 
@@ -48,12 +50,23 @@ def decode_evidence(evidence: object) -> bytes:
 
 
 def _decode_text(text: str) -> bytes:
-    if not text.lstrip().startswith("{"):
+    start = text.lstrip()[:1]
+    if start == "-":
+        return _decode_pem(text)
+    if start != "{":
         return _decode_base64(text)
     try:
         return _decode_mapping(strictjson.loads_object(text))
     except (ValueError, RecursionError) as error:
         raise EvidenceError(Code.EVIDENCE_MALFORMED, f"not IMDS JSON: {error}") from None
+
+
+def _decode_pem(text: str) -> bytes:
+    match = _PEM.fullmatch(text.strip())
+    if match is None:
+        msg = "not exactly one PEM block of PKCS7 or CMS (RFC 7468 sections 8 and 9)"
+        raise EvidenceError(Code.EVIDENCE_MALFORMED, msg)
+    return _decode_base64(match[2])
 
 
 def _decode_mapping(evidence: Mapping[str, object]) -> bytes:

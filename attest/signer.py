@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from attest.clouds import Cloud, match_signer_name
+from attest.clouds import Cloud, SignerName, match_signer_name
 from attest.cms import VerificationKey
 from attest.errors import CmsError, Code, SignerError, quote
 
@@ -74,13 +74,27 @@ def read_signer(certificate: x509.Certificate) -> Signer:
         SignerError: ``signer_name_mismatch``, ``signer_key_unsupported`` or
             ``signer_usage_invalid``.
     """
-    name = match_signer_name(_dns_names(certificate))
+    name = signer_name(certificate)
     public_key = signer_key(certificate)
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size < MIN_RSA_BITS:
         msg = f"RSA of {public_key.key_size} bits; at least {MIN_RSA_BITS} are needed"
         raise SignerError(Code.SIGNER_KEY_UNSUPPORTED, msg)
     _check_usage(certificate)
     return Signer(certificate, VerificationKey(public_key), name.cloud, name.region, name.reference)
+
+
+def signer_name(certificate: x509.Certificate) -> SignerName:
+    """Return what the certificate's subjectAltName says of cloud and region.
+
+    Raises:
+        SignerError: ``signer_name_mismatch``.
+    """
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        msg = "the signer certificate has no subjectAltName"
+        raise SignerError(Code.SIGNER_NAME_MISMATCH, msg) from None
+    return match_signer_name(extension.value.get_values_for_type(x509.DNSName))
 
 
 def verification_key(certificate: x509.Certificate) -> VerificationKey:
@@ -118,15 +132,6 @@ def signer_key(certificate: x509.Certificate) -> SignerPublicKey:
         return public_key
     msg = "the key is neither RSA nor ECDSA on P-256, P-384 or P-521"
     raise SignerError(Code.SIGNER_KEY_UNSUPPORTED, msg)
-
-
-def _dns_names(certificate: x509.Certificate) -> list[str]:
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        msg = "the signer certificate has no subjectAltName"
-        raise SignerError(Code.SIGNER_NAME_MISMATCH, msg) from None
-    return extension.value.get_values_for_type(x509.DNSName)
 
 
 def _check_usage(certificate: x509.Certificate) -> None:

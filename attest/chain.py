@@ -1,0 +1,87 @@
+"""The certificate-chain check by itself: a signer certificate, without a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from attest.clouds import Cloud
+from attest.path import CertificatePath, Origin, PathValidator
+from attest.result import path_to_list, rfc3339
+from attest.revocation import check_revocation
+from attest.signer import signer_name
+from attest.trust import TrustStore
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """A certificate whose path to a pinned anchor is valid.
+
+    Attributes:
+        cloud: the cloud for whose anchors the path was validated.
+        name: the host name that the certificate was checked for.
+        path: the path, the certificate first, the anchor last.
+        checked_at: the time for which the path is valid, in UTC.
+    """
+
+    cloud: Cloud
+    name: str
+    path: CertificatePath
+    checked_at: datetime
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the result as JSON values."""
+        return {
+            "valid": True,
+            "cloud": str(self.cloud),
+            "name": self.name,
+            "chain": path_to_list(self.path),
+            "checked_at": rfc3339(self.checked_at),
+            "valid_from": rfc3339(self.path.not_before),
+            "valid_until": rfc3339(self.path.not_after),
+        }
+
+
+def check_chain(
+    store: TrustStore,
+    certificate: x509.Certificate,
+    *,
+    at: datetime,
+    name: str | None = None,
+    cloud: Cloud | None = None,
+    untrusted: Iterable[x509.Certificate] = (),
+    crls: Iterable[x509.CertificateRevocationList] = (),
+) -> ChainResult:
+    """Validate the path of a certificate (RFC 5280 section 6), offline.
+
+    Args:
+        store: whom to trust.
+        certificate: the certificate at the end of the chain.
+        at: the time for which to validate, aware.
+        name: a host name that it must cover, by default its own metadata name.
+        cloud: the cloud whose anchors count, by default the one its names belong to.
+        untrusted: CA certificates that may be links of the path.
+        crls: where any is given, every certificate below the anchor needs one.
+
+    Raises:
+        SignerError: ``signer_name_mismatch``, where cloud or name must be derived from the
+            certificate's names and these are not Azure's.
+        PathError: no valid path.
+        RevocationError: a certificate is revoked, or a CRL is missing.
+        ValueError: ``at`` is not aware.
+    """
+    if at.tzinfo is None:
+        raise ValueError("at must be an aware datetime, such as datetime.now(UTC)")
+    at = at.astimezone(UTC)
+    if name is None or cloud is None:
+        own = signer_name(certificate)
+        name, cloud = name or own.reference, cloud or own.cloud
+    validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
+    candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
+    path = validator.validate(certificate, name, at, candidates)
+    if crls := tuple(crls):
+        check_revocation(path, crls, at)
+    return ChainResult(cloud, name, path, at)

@@ -1,0 +1,49 @@
+"""The command line: ``attest``.
+
+Exit status 0: verified, or done; 1: the evidence or the chain was refused; 2: a usage error, or
+input that cannot be read.  Whatever goes wrong is said in one line on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from attest.cli.chain import chain
+from attest.cli.inspect import inspect
+from attest.cli.trust import trust
+from attest.cli.verify import verify
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="imds-attest", prog_name="attest")
+def cli() -> None:
+    """Verify Azure IMDS attested documents.
+
+    Exit status: 0 verified or done, 1 refused, 2 usage error or unreadable input.
+    """
+
+
+for command in (verify, inspect, chain, trust):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Args:
+        arguments: the words after the program's name, by default the process's own.
+    """
+    try:
+        status = cli.main(arguments, prog_name="attest", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"attest: {error.format_message()}", err=True)
+        status = 2
+    except click.Abort:
+        click.echo("attest: interrupted", err=True)
+        status = 2
+    sys.exit(status if isinstance(status, int) else 0)

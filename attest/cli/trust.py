@@ -1,0 +1,168 @@
+"""``attest trust``: what is pinned, and until when it will do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import certifi
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from rich.table import Table
+from rich.text import Text
+
+from attest.certificates import common_name, describe
+from attest.cli import options
+from attest.cli.output import console, print_json, printable, styled
+from attest.clouds import Cloud
+from attest.lifetimes import CaLifetime, ca_lifetimes
+from attest.result import certificate_to_dict, rfc3339
+from attest.trust import TrustStore
+
+
+@click.group()
+def trust() -> None:
+    """Show and check the pinned trust store."""
+
+
+@trust.command("list")
+@options.at_option
+@options.cloud_option
+@options.trust_option
+@options.format_option
+def list_(at: datetime, clouds: tuple[str, ...], trust_path: Path | None, output: str) -> int:
+    """List anchors and intermediates per cloud, with the days that each has left."""
+    store = options.read_store(trust_path, clouds)
+    chosen = [cloud for cloud in Cloud if not clouds or str(cloud) in clouds]
+    if output == "json":
+        print_json({"generation": store.generation, "clouds": _list_json(store, chosen, at)})
+        return 0
+    to = console()
+    to.print(Text(f"Trust store, generation {store.generation[:16]}", style="bold"))
+    for cloud in chosen:
+        to.print()
+        to.print(Text(f"{cloud} ({cloud.signer_domain})", style="bold"))
+        table = Table("role", "subject", "issuer", "not after", "days left", box=None)
+        for role, certificate in _members(store, cloud):
+            days = (certificate.not_valid_after_utc - at).days
+            table.add_row(
+                role,
+                styled(common_name(certificate.subject)),
+                styled("-" if role == "anchor" else common_name(certificate.issuer)),
+                str(rfc3339(certificate.not_valid_after_utc))[:10],
+                Text("expired", style="dim") if days < 0 else str(days),
+            )
+        to.print(table)
+    return 0
+
+
+@trust.command()
+@click.option(
+    "--warn-days",
+    type=click.IntRange(min=0),
+    default=90,
+    show_default=True,
+    help="Exit with 1 when a live path ends within so many days.",
+)
+@options.at_option
+@options.cloud_option
+@options.trust_option
+@options.format_option
+def check(
+    warn_days: int, at: datetime, clouds: tuple[str, ...], trust_path: Path | None, output: str
+) -> int:
+    """Tell when the pinned paths end; exit with 1 when one does so soon.
+
+    A CA counts by its key: an expired certificate is no alarm while a cross-signed or renewed
+    twin of it still leads to an anchor, nor is a CA that has retired for good.
+    """
+    store = options.read_store(trust_path, clouds)
+    chosen = options.chosen_clouds(clouds)
+    lifetimes = [item for cloud in sorted(chosen) for item in ca_lifetimes(store, cloud)]
+    live = [item for item in lifetimes if item.live_until >= at]
+    soon = [item for item in live if item.live_until < at + timedelta(days=warn_days)]
+    if output == "json":
+        print_json(
+            {
+                "checked_at": rfc3339(at),
+                "generation": store.generation,
+                "ending_soon": [_lifetime_json(item) for item in soon],
+                "live": [_lifetime_json(item) for item in live],
+                "retired": len(lifetimes) - len(live),
+                "anchors_in_certifi": _anchors_in_certifi(store),
+            }
+        )
+    else:
+        _print_check(store, at, lifetimes, soon)
+    if soon:
+        click.echo(f"attest: {len(soon)} live paths end within {warn_days} days", err=True)
+    return 1 if soon else 0
+
+
+def _members(store: TrustStore, cloud: Cloud) -> list[tuple[str, x509.Certificate]]:
+    anchors = [("anchor", certificate) for certificate in store.anchors_for(cloud)]
+    return anchors + [("intermediate", item) for item in store.intermediates_for(cloud)]
+
+
+def _list_json(store: TrustStore, clouds: list[Cloud], at: datetime) -> dict[str, object]:
+    return {
+        str(cloud): [
+            {
+                "role": role,
+                **certificate_to_dict(describe(certificate)),
+                "days_left": (certificate.not_valid_after_utc - at).days,
+            }
+            for role, certificate in _members(store, cloud)
+        ]
+        for cloud in clouds
+    }
+
+
+def _lifetime_json(item: CaLifetime) -> dict[str, object]:
+    return {
+        "cloud": str(item.cloud),
+        "role": item.role,
+        "subject": describe(item.certificates[0]).subject,
+        "live_until": rfc3339(item.live_until),
+    }
+
+
+def _anchors_in_certifi(store: TrustStore) -> dict[str, bool]:
+    # The bundle is compared as text: some of its certificates are ones that we would not parse.
+    bundle = Path(certifi.where()).read_bytes()
+    return {
+        common_name(anchor.certificate.subject): anchor.certificate.public_bytes(Encoding.PEM)
+        in bundle
+        for anchor in store.anchors
+    }
+
+
+def _print_check(
+    store: TrustStore, at: datetime, lifetimes: list[CaLifetime], soon: list[CaLifetime]
+) -> None:
+    to = console()
+    table = Table("cloud", "role", "certificate authority", "live until", "days", "", box=None)
+    for item in lifetimes:
+        days = (item.live_until - at).days
+        if days < 0:
+            continue
+        twins = len(item.expired_twins(at))
+        note = "ENDS SOON" if item in soon else ""
+        if twins:
+            note += f" {twins} expired twin{'s' * (twins > 1)}, no alarm: another path is live"
+        table.add_row(
+            str(item.cloud),
+            item.role,
+            styled(common_name(item.certificates[0].subject)),
+            str(rfc3339(item.live_until))[:10],
+            Text(str(days), style="bold red" if item in soon else ""),
+            note.strip(),
+        )
+    to.print(table)
+    retired = sum(item.live_until < at for item in lifetimes)
+    to.print(Text(f"{retired} retired, kept for old evidence: no alarm", style="dim"))
+    to.print()
+    to.print(Text("Anchors that the public bundle (certifi) still carries", style="bold"))
+    for name, carried in _anchors_in_certifi(store).items():
+        to.print(Text(f"  {'yes' if carried else 'no':<4} {printable(name)}"))
