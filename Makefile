@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := .ci/locked
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 REAL := tests/vectors/real/regular_2026_06_tls_g2_rsa_ca_ocsp_02.json
 FORGED := tests/vectors/forged_subscription.json
 

@@ -1,5 +1,6 @@
 """Verify Azure IMDS attested documents: the public names of the verification core."""
 
+from attest.chain import ChainResult, check_chain
 from attest.clouds import Cloud
 from attest.document import AttestedDocument, Plan
 from attest.errors import (
@@ -25,6 +26,7 @@ __all__ = [
     "AttestError",
     "AttestationResult",
     "AttestedDocument",
+    "ChainResult",
     "Cloud",
     "CmsError",
     "Code",
@@ -43,4 +45,5 @@ __all__ = [
     "TrustStore",
     "TrustStoreError",
     "Verifier",
+    "check_chain",
 ]

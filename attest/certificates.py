@@ -181,8 +181,9 @@ def issued_under(
 
     Args:
         trusted: anchors, and CA certificates already connected to them.
-        candidates: certificates from anywhere; duplicates, self-issued certificates, those with
-            keys of unreasonable size and those that cannot be parsed are dropped.
+        candidates: certificates from anywhere; duplicates, self-issued certificates, those
+            with keys of unreasonable size or with name constraints that the path verifier does
+            not know, and those that cannot be parsed are dropped.
 
     Returns:
         The connected ones, in the order in which they connected; none of ``trusted``.
@@ -200,17 +201,35 @@ def issued_under(
 
 def _is_usable(certificate: x509.Certificate) -> bool:
     try:
-        public_key = certificate.public_key()
-        self_issued = is_self_issued(certificate)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return (
+            not is_self_issued(certificate)
+            and _has_usable_key(certificate)
+            and _has_usable_constraints(certificate)
+        )
+    except (ValueError, TypeError, Warning, UnsupportedAlgorithm, x509.DuplicateExtension):
         return False
+
+
+def _has_usable_key(certificate: x509.Certificate) -> bool:
+    public_key = certificate.public_key()
     if isinstance(public_key, rsa.RSAPublicKey):
         return (
-            not self_issued
-            and _MIN_CA_RSA_BITS <= public_key.key_size <= _MAX_CA_RSA_BITS
+            _MIN_CA_RSA_BITS <= public_key.key_size <= _MAX_CA_RSA_BITS
             and public_key.public_numbers().e <= _MAX_CA_RSA_EXPONENT
         )
-    return not self_issued and isinstance(public_key, ec.EllipticCurvePublicKey)
+    return isinstance(public_key, ec.EllipticCurvePublicKey)
+
+
+def _has_usable_constraints(certificate: x509.Certificate) -> bool:
+    # cryptography's path verifier knows constraints on DNS names and IP addresses.  One CA with
+    # others would end its whole search, not only that branch; without that CA there are fewer
+    # paths, never more.
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return True
+    subtrees = (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
+    return all(isinstance(name, (x509.DNSName, x509.IPAddress)) for name in subtrees)
 
 
 def _dns_names(certificate: x509.Certificate) -> tuple[str, ...]:

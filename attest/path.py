@@ -73,10 +73,11 @@ class PathValidator:
 
         Args:
             anchors: the trust anchors; every path ends at one of them.
-            intermediates: pinned CA certificates whose signatures lead to these anchors.
+            intermediates: pinned CA certificates that :func:`issued_under` connects to
+                these anchors.
         """
         self._anchors = tuple(anchors)
-        self._intermediates = tuple(c for c in intermediates if _has_usable_constraints(c))
+        self._intermediates = tuple(intermediates)
         self._store = Store(list(anchors)) if anchors else None
 
     def validate(
@@ -100,11 +101,7 @@ class PathValidator:
         """
         at = at.replace(microsecond=0)
         pinned = (*self._anchors, *self._intermediates)
-        extra = [
-            found
-            for found in issued_under(pinned, (c for c in candidates if c != certificate))
-            if _has_usable_constraints(found)
-        ]
+        extra = issued_under(pinned, (c for c in candidates if c != certificate))
         try:
             chain = self._search(certificate, reference, at, extra)
         except VerificationError as error:
@@ -203,19 +200,6 @@ def _subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     except (x509.ExtensionNotFound, ValueError):
         return None
     return extension.value.key_identifier
-
-
-def _has_usable_constraints(certificate: x509.Certificate) -> bool:
-    # The verifier knows constraints on DNS names and IP addresses.  One CA with others would end
-    # its whole search, not only that branch; without that CA there are fewer paths, never more.
-    try:
-        constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-    except x509.ExtensionNotFound:
-        return True
-    except (ValueError, x509.DuplicateExtension):
-        return False
-    subtrees = (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
-    return all(isinstance(name, (x509.DNSName, x509.IPAddress)) for name in subtrees)
 
 
 def _require_server_auth(

@@ -1,0 +1,5 @@
+"""``python -m attest`` is the ``attest`` command."""
+
+from attest.cli import main
+
+main()

@@ -1,0 +1,73 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """Return the fenced blocks of a kind."""
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def run(command: str) -> str:
+    """Run a shell command at the root of the project; return both outputs, errors last."""
+    scripts = f"{sysconfig.get_path('scripts')}:{Path(sys.executable).parent}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+        timeout=120,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "session",
+    [block for block in blocks("console") if block.startswith("$ attest")],
+    ids=lambda block: block.partition("\n")[0],
+)
+def test_session(session: str) -> None:
+    """Each session of the command line prints what the README prints."""
+    command, _, expected = session.partition("\n")
+    assert run(command.removeprefix("$ ")) == expected
+
+
+def test_demo_session() -> None:
+    """``make demo`` prints what the README prints, in whatever environment it runs."""
+    (session,) = (block for block in blocks("console") if block.startswith("$ make demo"))
+    real = "tests/vectors/real/regular_2026_06_tls_g2_rsa_ca_ocsp_02.json"
+    command = f"bash .ci/demo {real} tests/vectors/forged_subscription.json 2>&1"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"REAL := {real}\n" in makefile
+    assert "bash .ci/demo $(REAL) $(FORGED)" in makefile
+    assert run(command) == session.removeprefix("$ make demo\n")
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of Python runs, and its assertions hold."""
+    monkeypatch.chdir(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_links() -> None:
+    """Each relative link leads to a file of the project."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
+        assert (ROOT / target).exists(), target
