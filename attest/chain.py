@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from attest.clouds import Cloud
+from attest.errors import Code, SignerError
 from attest.path import CertificatePath, Origin, PathValidator
 from attest.result import path_to_list, rfc3339
 from attest.revocation import check_revocation
@@ -67,8 +68,9 @@ def check_chain(
         crls: where any is given, every certificate below the anchor needs one.
 
     Raises:
-        SignerError: ``signer_name_mismatch``, where cloud or name must be derived from the
-            certificate's names and these are not Azure's.
+        SignerError: where cloud or name must be derived from the certificate's own names:
+            ``signer_name_mismatch`` when they are not Azure's, ``cloud_not_allowed`` when they
+            are of another cloud than the one given.
         PathError: no valid path.
         RevocationError: a certificate is revoked, or a CRL is missing.
         ValueError: ``at`` is not aware.
@@ -78,7 +80,10 @@ def check_chain(
     at = at.astimezone(UTC)
     if name is None or cloud is None:
         own = signer_name(certificate)
-        name, cloud = name or own.reference, cloud or own.cloud
+        if cloud not in {None, own.cloud}:
+            msg = f"the certificate's own names are of the cloud {own.cloud}, not {cloud}"
+            raise SignerError(Code.CLOUD_NOT_ALLOWED, msg)
+        name, cloud = name or own.reference, own.cloud
     validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
     path = validator.validate(certificate, name, at, candidates)

@@ -268,7 +268,7 @@ def test_chain_of_document_and_of_certificate(attest: Attest, tmp_path: Path) ->
     ("arguments", "code"),
     [
         (["--name", "evil.example"], "path_invalid"),
-        (["--cloud", "china"], "path_invalid"),
+        (["--cloud", "china"], "cloud_not_allowed"),
         (["--at", "2027-06-25T18:57:45Z"], "certificate_expired"),
         (["--at", "2025-06-25T18:57:45Z"], "certificate_not_yet_valid"),
     ],
