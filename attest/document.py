@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NoReturn, cast
 from uuid import UUID
 
 from attest import strictjson
@@ -28,7 +28,8 @@ _CENTURY_PIVOT = "69"  # POSIX strptime: 69 to 99 are 1969 to 1999, 00 to 68 are
 _STRING_KEYS = ("vmId", "subscriptionId", "sku", "licenseType", "nonce")
 _PLAN_KEYS = ("name", "product", "publisher")
 _TIME_KEYS = ("createdOn", "expiresOn")
-_DOCUMENT_KEYS = frozenset({*_STRING_KEYS, "plan", "timeStamp"})
+_PART_KEYS = {"plan": frozenset(_PLAN_KEYS), "timeStamp": frozenset(_TIME_KEYS)}
+_DOCUMENT_KEYS = frozenset({*_STRING_KEYS, *_PART_KEYS})
 _ABSENT: dict[str, object] = {}
 
 
@@ -143,19 +144,18 @@ def _part(fields: dict[str, object], key: str, keys: tuple[str, ...]) -> list[st
     part = fields.get(key, _ABSENT)
     if not isinstance(part, dict):
         _malformed(f"{key} is not an object")
-    _unknown_fields(part, frozenset(keys))
+    _unknown_fields(part, _PART_KEYS[key])
     return _strings(part, keys)
 
 
 def _strings(fields: dict[str, object], keys: tuple[str, ...]) -> list[str]:
     """Return the values of the keys, "" where absent: strings, printable, of bounded length."""
-    values: list[str] = []
-    for key in keys:
-        value = fields.get(key, "")
-        if not isinstance(value, str):
-            _malformed(f"{key} is not a string")
-        values.append(value)
-    joined = "".join(values)
+    values = cast("list[str]", [fields.get(key, "") for key in keys])
+    try:
+        joined = "".join(values)
+    except TypeError:  # one look at all of them, and a second only to name the culprit
+        culprit = next(key for key in keys if not isinstance(fields.get(key, ""), str))
+        _malformed(f"{culprit} is not a string")
     if len(joined) > MAX_STRINGS or not joined.isprintable():
         _malformed(f"{' or '.join(keys)}: too long, or with unprintable characters")
     return values
