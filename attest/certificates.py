@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 MAX_FILE = 16 * 1024 * 1024  # a large CRL
 _PEM_CRL = re.compile(b"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
@@ -22,6 +22,20 @@ _T = TypeVar("_T")
 # A CA key outside these bounds costs more to use than any real one (BR section 6.1.5).
 _MIN_CA_RSA_BITS, _MAX_CA_RSA_BITS = 2048, 8192
 _MAX_CA_RSA_EXPONENT = 2**64 - 1
+
+# What cryptography raises for certificates that it cannot read; some of it only when the part
+# in question is first used, and warnings where the caller made them errors.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    Warning,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +61,8 @@ class CertificateInfo:
     dns_names: tuple[str, ...]
 
 
-@functools.lru_cache(maxsize=256)
 def describe(certificate: x509.Certificate) -> CertificateInfo:
-    """Describe a certificate.
-
-    Raises:
-        ValueError: its names or extensions cannot be parsed.
-    """
+    """Describe a certificate that :func:`read_fully` could read."""
     return CertificateInfo(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
@@ -82,16 +91,34 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
     Raises:
         ValueError: the data holds no certificate, or a damaged one.
     """
-    if b"-----BEGIN" in data:
-        return x509.load_pem_x509_certificates(data)
-    return [x509.load_der_x509_certificate(data)]
+    try:
+        if b"-----BEGIN" in data:
+            return [read_fully(found) for found in x509.load_pem_x509_certificates(data)]
+        return [read_fully(x509.load_der_x509_certificate(data))]
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from None
 
 
 def readable_certificates(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
-    """Yield those of the certificates (DER) that can be parsed; skip the others."""
+    """Yield those of the certificates (DER) that can be read in full; skip the others."""
     for der in ders:
-        with contextlib.suppress(ValueError, TypeError, Warning, x509.InvalidVersion):
-            yield x509.load_der_x509_certificate(der)
+        with contextlib.suppress(*UNREADABLE):
+            yield read_fully(x509.load_der_x509_certificate(der))
+
+
+def read_fully(certificate: x509.Certificate) -> x509.Certificate:
+    """Read every part that is parsed on first use, so that no later step stumbles on it.
+
+    Returns:
+        The certificate.
+
+    Raises:
+        Exception: one of :data:`UNREADABLE`.
+    """
+    _ = certificate.extensions
+    _ = certificate.subject, certificate.issuer
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate
 
 
 def load_crls(data: bytes) -> list[x509.CertificateRevocationList]:
@@ -150,8 +177,21 @@ def _read_bounded(file: Path) -> bytes:
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate's own name and key made it."""
-    return is_issued_by(certificate, certificate)
+    """Tell whether the certificate's own name and key made it.
+
+    Old roots signed themselves with SHA-1 (RFC 4055 section 5), which counts here and nowhere
+    else: a root is trusted for being pinned, not for its signature.
+    """
+    if not isinstance(certificate.signature_hash_algorithm, hashes.SHA1):
+        return is_issued_by(certificate, certificate)
+    key, signature = certificate.public_key(), certificate.signature
+    if not is_self_issued(certificate) or not isinstance(key, rsa.RSAPublicKey):
+        return False
+    try:
+        key.verify(signature, certificate.tbs_certificate_bytes, PKCS1v15(), hashes.SHA1())  # noqa: S303
+    except InvalidSignature:
+        return False
+    return True
 
 
 def is_self_issued(certificate: x509.Certificate) -> bool:
@@ -161,11 +201,11 @@ def is_self_issued(certificate: x509.Certificate) -> bool:
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether ``issuer``'s name and key made this certificate; nothing else is checked."""
-    if certificate.issuer != issuer.subject:
-        return False
     try:
+        if certificate.issuer != issuer.subject:
+            return False
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -202,11 +242,11 @@ def issued_under(
 def _is_usable(certificate: x509.Certificate) -> bool:
     try:
         return (
-            not is_self_issued(certificate)
+            not is_self_issued(read_fully(certificate))
             and _has_usable_key(certificate)
             and _has_usable_constraints(certificate)
         )
-    except (ValueError, TypeError, Warning, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNREADABLE:
         return False
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 
 from attest.clouds import Cloud
 from attest.errors import Code, SignerError
 from attest.path import CertificatePath, Origin, PathValidator
-from attest.result import path_to_list, rfc3339
+from attest.result import path_to_list
 from attest.revocation import check_revocation
 from attest.signer import signer_name
+from attest.times import in_utc, rfc3339
 from attest.trust import TrustStore
 
 
@@ -54,7 +55,7 @@ def check_chain(
     name: str | None = None,
     cloud: Cloud | None = None,
     untrusted: Iterable[x509.Certificate] = (),
-    crls: Iterable[x509.CertificateRevocationList] = (),
+    crls: Iterable[x509.CertificateRevocationList] | None = None,
 ) -> ChainResult:
     """Validate the path of a certificate (RFC 5280 section 6), offline.
 
@@ -65,7 +66,8 @@ def check_chain(
         name: a host name that it must cover, by default its own metadata name.
         cloud: the cloud whose anchors count, by default the one its names belong to.
         untrusted: CA certificates that may be links of the path.
-        crls: where any is given, every certificate below the anchor needs one.
+        crls: CRLs to consult, ``None`` for none; where a collection is given, even an empty
+            one, every certificate below the anchor needs a CRL in it.
 
     Raises:
         SignerError: where cloud or name must be derived from the certificate's own names:
@@ -75,9 +77,7 @@ def check_chain(
         RevocationError: a certificate is revoked, or a CRL is missing.
         ValueError: ``at`` is not aware.
     """
-    if at.tzinfo is None:
-        raise ValueError("at must be an aware datetime, such as datetime.now(UTC)")
-    at = at.astimezone(UTC)
+    at = in_utc(at)
     if name is None or cloud is None:
         own = signer_name(certificate)
         if cloud not in {None, own.cloud}:
@@ -87,6 +87,6 @@ def check_chain(
     validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
     path = validator.validate(certificate, name, at, candidates)
-    if crls := tuple(crls):
+    if crls is not None:
         check_revocation(path, crls, at)
     return ChainResult(cloud, name, path, at)

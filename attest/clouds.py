@@ -18,6 +18,8 @@ from attest.errors import Code, SignerError, quote
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _MAX_HOST_NAME = 253
+# What careless issuers write beside host names; anything else may be meant to deceive a reader.
+_PLAIN = re.compile(r"[a-z0-9._*-]+")
 
 
 class Cloud(enum.StrEnum):
@@ -76,14 +78,14 @@ def match_signer_name(dns_names: Iterable[str]) -> SignerName:
 
     Names compare without regard to ASCII case (RFC 5280 section 7.2).  A name counts when it is
     the cloud's domain or lies under it, a wildcard such as ``*.metadata.azure.com`` included;
-    foreign host names beside it are ignored, since the issuer checked each of them.
+    foreign names beside it are ignored, since the issuer checked each of them.
 
     Args:
         dns_names: the dNSName values of the subjectAltName, as the certificate has them.
 
     Raises:
-        SignerError: ``signer_name_mismatch`` when a name is not a host name, none is Azure's, or
-            they belong to more than one cloud.
+        SignerError: ``signer_name_mismatch`` when none is Azure's, they belong to more than one
+            cloud, or one holds characters that no host name has (NUL, spaces, non-ASCII).
     """
     matches = [match for name in dns_names if (match := _match_one(name)) is not None]
     clouds = {match.cloud for match in matches}
@@ -100,9 +102,11 @@ def match_signer_name(dns_names: Iterable[str]) -> SignerName:
 
 def _match_one(dns_name: str) -> SignerName | None:
     name = dns_name.lower() if dns_name.isascii() else dns_name
-    if len(name) > _MAX_HOST_NAME or not _HOST_NAME.fullmatch(name):
+    if not _PLAIN.fullmatch(name):
         msg = f"the signer's subjectAltName holds {quote(dns_name)}, which is not a host name"
         raise SignerError(Code.SIGNER_NAME_MISMATCH, msg)
+    if len(name) > _MAX_HOST_NAME or not _HOST_NAME.fullmatch(name):
+        return None  # such as foo_bar.example: of no use, and no trick
     for cloud in Cloud:
         if name == cloud.signer_domain:
             return SignerName(cloud, None, name)
@@ -110,5 +114,5 @@ def _match_one(dns_name: str) -> SignerName | None:
         if prefix != name:
             region = None if prefix.startswith("*") or "." in prefix else prefix
             # Any host that the wildcard covers proves that the path covers the wildcard.
-            return SignerName(cloud, region, name.replace("*", "wildcard", 1))
+            return SignerName(cloud, region, name.replace("*", "w", 1))
     return None

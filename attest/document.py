@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import NoReturn, cast
 from uuid import UUID
 
@@ -55,7 +54,7 @@ class AttestedDocument:
         nonce: what the requester sent, or Azure's own where it sent nothing.
         created_on: when the document was signed, in UTC.
         expires_on: when it ends, in UTC.
-        extra: fields unknown to this version, as parsed.
+        extra: fields unknown to this version, as parsed; not to be changed.
     """
 
     vm_id: UUID
@@ -66,7 +65,7 @@ class AttestedDocument:
     nonce: str | None
     created_on: datetime | None
     expires_on: datetime | None
-    extra: Mapping[str, object]
+    extra: Mapping[str, object] = field(hash=False)
 
 
 def parse_document(content: bytes) -> AttestedDocument:
@@ -101,7 +100,7 @@ def parse_document(content: bytes) -> AttestedDocument:
         nonce=nonce or None,
         created_on=_time("createdOn", created_on) if created_on else None,
         expires_on=_time("expiresOn", expires_on) if expires_on else None,
-        extra=MappingProxyType(extra),
+        extra=extra,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import pybase64
 
 from attest import strictjson
-from attest.errors import Code, EvidenceError, quote
+from attest.errors import Code, EvidenceError
 
 MAX_DER = 64 * 1024
 # The base64 of the largest DER, with room for line breaks and the JSON around it.
@@ -71,9 +71,8 @@ def _decode_pem(text: str) -> bytes:
 
 def _decode_mapping(evidence: Mapping[str, object]) -> bytes:
     encoding = evidence.get("encoding", "pkcs7")
-    if encoding != "pkcs7":
-        msg = f"encoding is {quote(encoding)}, not 'pkcs7'"
-        raise EvidenceError(Code.EVIDENCE_MALFORMED, msg)
+    if not isinstance(encoding, str) or encoding != "pkcs7":
+        raise EvidenceError(Code.EVIDENCE_MALFORMED, "the encoding is not 'pkcs7'")
     signature = evidence.get("signature")
     if not isinstance(signature, str):
         msg = "the IMDS JSON has no signature string"

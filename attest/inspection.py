@@ -6,10 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from cryptography import x509
-
 from attest import cms
-from attest.certificates import CertificateInfo, common_name, describe, readable_certificates
+from attest.certificates import (
+    UNREADABLE,
+    CertificateInfo,
+    common_name,
+    describe,
+    readable_certificates,
+)
 from attest.document import AttestedDocument, parse_document
 from attest.errors import AttestError
 from attest.path import CertificatePath
@@ -89,7 +93,7 @@ class StepRunner:
 
 def _describable(bag: Iterable[bytes]) -> Iterator[CertificateInfo]:
     for certificate in readable_certificates(bag):
-        with contextlib.suppress(ValueError, x509.DuplicateExtension):
+        with contextlib.suppress(*UNREADABLE):
             yield describe(certificate)
 
 

@@ -64,12 +64,15 @@ def read_manifest(folder: Path | Traversable) -> list[ManifestEntry]:
         TrustStoreError: a file is missing, damaged, not listed or not the one that is listed;
             the message names it.
     """
+    fields = _read_fields(folder)
     files = set(_pem_files(folder))
-    entries = [_load_entry(folder, files, fields) for fields in _read_fields(folder)]
+    entries = [_load_entry(folder, files, item) for item in fields]
     unlisted = files - {entry.file for entry in entries}
     if unlisted:
         msg = f"{min(unlisted)}: not listed in {MANIFEST}"
         raise TrustStoreError(msg)
+    if len(entries) != len(files):
+        raise TrustStoreError(f"{MANIFEST}: a file is listed twice")
     return entries
 
 
@@ -125,7 +128,7 @@ def _read_fields(folder: Path | Traversable) -> list[Mapping[str, object]]:
     try:
         text = strictjson.decode_utf8(folder.joinpath(MANIFEST).read_bytes())
         manifest = strictjson.loads_object(text, max_brackets=_MAX_BRACKETS)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{MANIFEST}: cannot be read: {error}"
         raise TrustStoreError(msg) from None
     entries = manifest.get("certificates")
@@ -163,7 +166,7 @@ def _load_entry(
 
 
 def _clouds(file: str, value: object) -> frozenset[Cloud]:
-    if not isinstance(value, list) or not value or not all(item in set(Cloud) for item in value):
+    if not isinstance(value, list) or not value or not all(item in list(Cloud) for item in value):
         msg = f"{file}: the clouds are {value!r}, not a list of {', '.join(Cloud)}"
         raise TrustStoreError(msg)
     return frozenset(Cloud(item) for item in value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NoReturn
 
 from cryptography import x509
@@ -30,7 +30,6 @@ from attest.errors import Code, PathError, quote
 
 # CA certificates between the signer certificate and the anchor; Azure's longest path has two.
 MAX_DEPTH = 4
-_SECOND = timedelta(seconds=1)
 
 
 class Origin(enum.StrEnum):
@@ -60,7 +59,7 @@ class CertificatePath:
 
     def covers(self, at: datetime) -> bool:
         """Tell whether every certificate of the path is valid at ``at`` (whole seconds)."""
-        return self.not_before <= at < self.not_after + _SECOND
+        return self.not_before <= at.replace(microsecond=0) <= self.not_after
 
 
 class PathValidator:
@@ -153,11 +152,11 @@ def _make_path(
     chain: Iterable[x509.Certificate], candidates: Mapping[x509.Certificate, Origin]
 ) -> CertificatePath:
     certificates = tuple(dict.fromkeys(chain))
-    origins = [candidates.get(certificate, Origin.PINNED) for certificate in certificates]
+    links = [candidates.get(certificate, Origin.PINNED) for certificate in certificates[1:-1]]
     return CertificatePath(
         certificates=certificates,
         # An anchor is pinned, whoever sent a copy of it; the signer comes with the evidence.
-        origins=(Origin.EVIDENCE, *origins[1:-1], Origin.PINNED),
+        origins=(Origin.EVIDENCE, *links, Origin.PINNED)[-len(certificates) :],
         not_before=max(c.not_valid_before_utc for c in certificates),
         not_after=min(c.not_valid_after_utc for c in certificates),
     )
@@ -189,7 +188,7 @@ def _refuse_if_unissued(certificate: x509.Certificate, issuers: Sequence[x509.Ce
 def _authority_key_identifier(certificate: x509.Certificate) -> bytes | None:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return None
     return extension.value.key_identifier
 
@@ -197,7 +196,7 @@ def _authority_key_identifier(certificate: x509.Certificate) -> bytes | None:
 def _subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return None
     return extension.value.key_identifier
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.document import AttestedDocument, Plan
 from attest.errors import Code, DocumentError, FreshnessError, PolicyError, SignerError, quote
 
+_MAX_SKEW = timedelta(days=1)
+_CONVERSIONS: dict[str, Callable[[Any], object]] = {
+    "clouds": Cloud,
+    "subscriptions": str.casefold,
+    "regions": str.casefold,
+    "vms": lambda vm: UUID(str(vm)),
+}
 _COLLECTIONS = ("clouds", "subscriptions", "vms", "plans", "skus", "license_types", "regions")
 
 
@@ -34,10 +42,12 @@ class AppraisalPolicy:
         plans: the marketplace plans accepted; a part that is ``None`` matches any value.
         skus: the image SKUs accepted.
         license_types: the licence types accepted.
-        regions: the Azure regions accepted, as the signer certificate names them.
+        regions: the Azure regions accepted, as the signer certificate names them, compared
+            without regard to case.
 
     Raises:
-        ValueError: a duration is negative, or a plan demands nothing.
+        ValueError: a duration is negative, the skew is more than a day, a VM id is not a UUID,
+            or a plan demands nothing.
         TypeError: a text stands where a collection of texts belongs.
     """
 
@@ -60,20 +70,17 @@ class AppraisalPolicy:
             value = getattr(self, name)
             if isinstance(value, str):
                 # A text is a collection of its letters, and `"b" in "abc"` is true.
-                msg = f"{name} must be a collection of values, not one text"
-                raise TypeError(msg)
+                raise TypeError(f"{name} must be a collection of values, not one text")
             if value is not None:
-                object.__setattr__(self, name, frozenset(value))
-        if self.subscriptions is not None:
-            folded = frozenset(item.casefold() for item in self.subscriptions)
-            object.__setattr__(self, "subscriptions", folded)
+                convert = _CONVERSIONS.get(name, lambda item: item)
+                object.__setattr__(self, name, frozenset(map(convert, value)))
         for duration in (self.max_age, self.skew, self.max_lifetime):
             if duration is not None and duration < timedelta(0):
-                msg = f"a duration is negative: {duration}"
-                raise ValueError(msg)
+                raise ValueError(f"a duration is negative: {duration}")
+        if self.skew > _MAX_SKEW:
+            raise ValueError(f"clocks that differ by {self.skew} tell no time")
         if Plan() in (self.plans or ()):
-            msg = "a plan must name at least one of name, product and publisher"
-            raise ValueError(msg)
+            raise ValueError("a plan must name at least one of name, product and publisher")
 
 
 def check_cloud(cloud: Cloud, policy: AppraisalPolicy) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from attest.certificates import CertificateInfo, describe
 from attest.clouds import Cloud
 from attest.document import AttestedDocument
 from attest.errors import AttestError
 from attest.path import CertificatePath, Origin
+from attest.times import rfc3339
+
+# Only certificates of validated paths are kept, never those of the evidence at large.
+_describe = functools.lru_cache(maxsize=256)(describe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,12 @@ class AttestationResult:
     @property
     def signer(self) -> CertificateInfo:
         """The signer certificate."""
-        return describe(self.path.certificates[0])
+        return _describe(self.path.certificates[0])
 
     @property
     def chain(self) -> tuple[CertificateInfo, ...]:
         """Every certificate of the path, the signer's first, the anchor last."""
-        return tuple(map(describe, self.path.certificates))
+        return tuple(map(_describe, self.path.certificates))
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as JSON values: snake_case keys, times in RFC 3339, UTC."""
@@ -134,8 +139,8 @@ def document_to_dict(document: AttestedDocument) -> dict[str, object]:
         if plan is None
         else {"name": plan.name, "product": plan.product, "publisher": plan.publisher},
         "nonce": document.nonce,
-        "created_on": rfc3339(document.created_on),
-        "expires_on": rfc3339(document.expires_on),
+        "created_on": None if document.created_on is None else rfc3339(document.created_on),
+        "expires_on": None if document.expires_on is None else rfc3339(document.expires_on),
         "extra": dict(document.extra),
     }
 
@@ -143,7 +148,7 @@ def document_to_dict(document: AttestedDocument) -> dict[str, object]:
 def path_to_list(path: CertificatePath) -> list[dict[str, object]]:
     """Return a path as JSON values, signer certificate first."""
     links = zip(path.certificates, path.origins, strict=True)
-    return [certificate_to_dict(describe(certificate), origin) for certificate, origin in links]
+    return [certificate_to_dict(_describe(certificate), origin) for certificate, origin in links]
 
 
 def certificate_to_dict(info: CertificateInfo, origin: Origin | None = None) -> dict[str, object]:
@@ -158,10 +163,3 @@ def certificate_to_dict(info: CertificateInfo, origin: Origin | None = None) -> 
         "dns_names": list(info.dns_names),
     }
     return values if origin is None else {**values, "origin": str(origin)}
-
-
-def rfc3339(moment: datetime | None) -> str | None:
-    """Format an aware time as RFC 3339 in UTC, to the second."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,19 +1,22 @@
 """Step 9: revocation by CRLs (RFC 5280 section 6.3) on the path that step 8 built.
 
 OpenSSL, through pyOpenSSL, reads the CRLs: scopes, partitions and reasons are its trade.  It is
-given one path and no choice of another, and it fails closed: a certificate that no current CRL
+given one link of that path at a time, and it fails closed: a certificate that no current CRL
 speaks for is ``revocation_unknown``.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from OpenSSL import crypto
 
+from attest.certificates import UNREADABLE, common_name
 from attest.errors import Code, RevocationError, quote
 from attest.path import CertificatePath
 
@@ -28,39 +31,59 @@ def check_revocation(
 
     Args:
         path: the validated path.
-        crls: the CRLs to consult; those signed with SHA-1 or MD5 are not consulted.
+        crls: the CRLs to consult; those signed with SHA-1 or MD5, or not by an
+            issuer of the path, are not consulted.
         at: the time of verification, aware; each CRL must be current then.
 
     Raises:
         RevocationError: ``certificate_revoked``, or ``revocation_unknown`` when a certificate
             of the path has no CRL that is current and properly signed.
     """
+    usable = [crl for crl in crls if _is_usable(crl, path)]
+    for certificate, issuer in itertools.pairwise(path.certificates):
+        _check_link(certificate, issuer, usable, at)
+
+
+def _check_link(
+    certificate: x509.Certificate,
+    issuer: x509.Certificate,
+    crls: Iterable[x509.CertificateRevocationList],
+    at: datetime,
+) -> None:
+    # One link at a time: over a whole path OpenSSL would also ask for a CRL on an anchor that
+    # is not self-signed, and an anchor is revoked by taking it out of the store.
     store = crypto.X509Store()
-    anchor = path.certificates[-1]
-    store.add_cert(crypto.X509.from_cryptography(anchor))
+    store.add_cert(crypto.X509.from_cryptography(issuer))
     for crl in crls:
-        if isinstance(crl.signature_hash_algorithm, _CRL_HASHES):
-            store.add_crl(crl)
-    # CRL_CHECK_ALL alone checks nothing: it only widens CRL_CHECK.
-    store.set_flags(
-        crypto.X509StoreFlags.CRL_CHECK
-        | crypto.X509StoreFlags.CRL_CHECK_ALL
-        | crypto.X509StoreFlags.PARTIAL_CHAIN
-    )
+        store.add_crl(crl)
+    store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.PARTIAL_CHAIN)
     # pyOpenSSL takes the time as naive UTC.
     store.set_time(at.astimezone(UTC).replace(tzinfo=None))
-    signer, *issuers = [crypto.X509.from_cryptography(c) for c in path.certificates]
-    context = crypto.X509StoreContext(store, signer, issuers[:-1])
+    context = crypto.X509StoreContext(store, crypto.X509.from_cryptography(certificate))
     try:
         context.verify_certificate()
     except crypto.X509StoreContextError as error:
-        _refuse(error)
+        code, _depth, reason = error.errors
+        who = quote(common_name(certificate.subject))
+        if code == _CERTIFICATE_REVOKED:
+            raise RevocationError(Code.CERTIFICATE_REVOKED, f"{who} is revoked") from None
+        msg = f"no CRL tells whether {who} is revoked: {reason}"
+        raise RevocationError(Code.REVOCATION_UNKNOWN, msg) from None
 
 
-def _refuse(error: crypto.X509StoreContextError) -> None:
-    code, _depth, reason = error.errors
-    who = quote(error.certificate.get_subject().CN)
-    if code == _CERTIFICATE_REVOKED:
-        raise RevocationError(Code.CERTIFICATE_REVOKED, f"{who} is revoked") from None
-    msg = f"no CRL tells whether {who} is revoked: {reason}"
-    raise RevocationError(Code.REVOCATION_UNKNOWN, msg) from None
+def _is_usable(crl: x509.CertificateRevocationList, path: CertificatePath) -> bool:
+    # A CRL in the name of an issuer, made with another key, must not stand before the good one.
+    try:
+        return isinstance(crl.signature_hash_algorithm, _CRL_HASHES) and any(
+            crl.issuer == issuer.subject and _signed(crl, issuer)
+            for issuer in path.certificates[1:]
+        )
+    except UNREADABLE:
+        return False
+
+
+def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    key = issuer.public_key()
+    return isinstance(
+        key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)
+    ) and crl.is_signature_valid(key)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from attest.certificates import UNREADABLE, read_fully
 from attest.clouds import Cloud, SignerName, match_signer_name
 from attest.cms import VerificationKey
 from attest.errors import CmsError, Code, SignerError, quote
@@ -54,11 +54,10 @@ def load_certificate(der: bytes) -> x509.Certificate:
             with a positive serial number and each extension at most once.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = read_fully(x509.load_der_x509_certificate(der))
         if certificate.version is not x509.Version.v3:
-            raise ValueError("it is not of version 3")  # noqa: TRY301 - one way out for all
-        _ = certificate.extensions
-    except (ValueError, TypeError, Warning, x509.DuplicateExtension, x509.InvalidVersion) as error:
+            raise ValueError("it is not of version 3")
+    except UNREADABLE as error:
         msg = f"the signer certificate cannot be read: {quote(str(error))}"
         raise CmsError(Code.CMS_MALFORMED, msg) from None
     return certificate
@@ -115,7 +114,7 @@ def signer_key(certificate: x509.Certificate) -> SignerPublicKey:
     """
     try:
         public_key = certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         msg = f"the key cannot be read: {quote(str(error))}"
         raise SignerError(Code.SIGNER_KEY_UNSUPPORTED, msg) from None
     if isinstance(public_key, rsa.RSAPublicKey):

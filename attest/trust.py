@@ -116,6 +116,8 @@ class TrustStore:
         entries = read_manifest(folder)
         anchors = [entry for entry in entries if entry.role is Role.ANCHOR]
         intermediates = [entry for entry in entries if entry.role is Role.INTERMEDIATE]
+        if not anchors:
+            raise TrustStoreError("manifest.json: lists no anchor")
         store = cls(
             [TrustAnchor(entry.certificate, entry.clouds, entry.source) for entry in anchors],
             [Intermediate(item.certificate, item.clouds, item.source) for item in intermediates],
@@ -152,7 +154,7 @@ class TrustStore:
 
     @classmethod
     def from_pem(cls, path: Path, *, clouds: Collection[Cloud]) -> TrustStore:
-        """Build a store from a PEM file, or from every ``*.pem`` and ``*.crt`` of a folder.
+        """Build a store from a PEM file, or a folder's ``*.pem``, ``*.crt`` and ``*.cer`` files.
 
         Self-signed certificates become anchors, the others intermediates, all for ``clouds``.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 
@@ -41,6 +41,7 @@ from attest.policy import (
 from attest.result import AttestationResult, Inspection
 from attest.revocation import check_revocation
 from attest.signer import Signer, load_certificate, read_signer, verification_key
+from attest.times import in_utc
 from attest.trust import TrustStore
 
 Evidence = str | bytes | Mapping[str, object]
@@ -60,10 +61,6 @@ class Verifier:
     Immutable but for a bounded cache of signer certificates whose path was found valid, and safe
     to share among threads.  The cache holds no verdict on any document, only that a certificate
     is a cloud's signer and between which times its path is valid.
-
-    Attributes:
-        store: the trust store.
-        policy: the appraisal policy.
     """
 
     def __init__(
@@ -84,13 +81,23 @@ class Verifier:
         Raises:
             ValueError: the cache size is less than 1.
         """
-        self.store = store
-        self.policy = AppraisalPolicy() if policy is None else policy
+        self._store = store
+        self._policy = AppraisalPolicy() if policy is None else policy
         self._validators = {
             cloud: PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
             for cloud in Cloud
         }
         self._trusted = BoundedCache[bytes, _TrustedSigner](cache_size)
+
+    @property
+    def store(self) -> TrustStore:
+        """The trust store."""
+        return self._store
+
+    @property
+    def policy(self) -> AppraisalPolicy:
+        """The appraisal policy."""
+        return self._policy
 
     def verify(
         self,
@@ -99,7 +106,7 @@ class Verifier:
         at: datetime,
         nonce: str | None = None,
         intermediates: Iterable[x509.Certificate] = (),
-        crls: Iterable[x509.CertificateRevocationList] = (),
+        crls: Iterable[x509.CertificateRevocationList] | None = None,
     ) -> AttestationResult:
         """Verify evidence.  Verified data comes only out of this method.
 
@@ -108,7 +115,8 @@ class Verifier:
             at: the time for which to verify, aware.
             nonce: the nonce that the VM was given, ``None`` where it was given none.
             intermediates: CA certificates that may link the signer to an anchor; not trusted.
-            crls: where any is given, every certificate below the anchor needs one.
+            crls: CRLs to consult, ``None`` for none; where a collection is given, even an empty
+                one, every certificate below the anchor needs a CRL in it.
 
         Returns:
             The attestation result.
@@ -117,7 +125,7 @@ class Verifier:
             AttestError: the evidence is refused; code, step and detail say why.
             ValueError: ``at`` is not aware.
         """
-        at = _in_utc(at)
+        at = in_utc(at)
         # 1. Decode.
         der = decode_evidence(evidence)
         # 2. Parse the SignedData.
@@ -132,7 +140,7 @@ class Verifier:
         # 6. Parse the document.
         document = self._read_document(signed_data, nonce)
         # 7. Check freshness.
-        check_freshness(document, self.policy, at, nonce)
+        check_freshness(document, self._policy, at, nonce)
         # 8. Validate the path, unless it was valid before and no date has passed since.
         if known is not None and known.path.covers(at):
             path = known.path
@@ -140,7 +148,7 @@ class Verifier:
             path = self._validate_path(signer, signed_data, at, intermediates)
             self._trusted.put(signer_der, _TrustedSigner(signer, path))
         # 9. Check revocation.
-        if crls := tuple(crls):
+        if crls is not None:
             check_revocation(path, crls, at)
         # 10. Appraise.
         self._appraise(document, signer)
@@ -160,7 +168,7 @@ class Verifier:
         at: datetime,
         nonce: str | None = None,
         intermediates: Iterable[x509.Certificate] = (),
-        crls: Iterable[x509.CertificateRevocationList] = (),
+        crls: Iterable[x509.CertificateRevocationList] | None = None,
     ) -> Inspection:
         """Run every step that can run and tell how each went; never a verdict.
 
@@ -170,7 +178,7 @@ class Verifier:
         Raises:
             ValueError: ``at`` is not aware.
         """
-        at = _in_utc(at)
+        at = in_utc(at)
         run = StepRunner()
         der = run.step(1, decode_evidence, evidence)
         signed_data = run.step(2, cms.parse_signed_data, der)
@@ -180,11 +188,11 @@ class Verifier:
         key = run.quietly(verification_key, run.quietly(load_certificate, signer_der))
         run.step(5, cms.verify_signature, signed_data, key)
         document = run.step(6, self._read_document, signed_data, nonce=nonce)
-        run.step(7, check_freshness, document, policy=self.policy, at=at, nonce=nonce)
+        run.step(7, check_freshness, document, policy=self._policy, at=at, nonce=nonce)
         path = run.step(
             8, self._validate_path, signer, signed_data, at=at, intermediates=intermediates
         )
-        if crls := tuple(crls):
+        if crls is not None:
             run.step(9, check_revocation, path, crls, at=at)
         else:
             run.skip(9, "no CRL is given")
@@ -193,12 +201,12 @@ class Verifier:
 
     def _identify(self, signer_der: bytes) -> Signer:
         signer = read_signer(load_certificate(signer_der))
-        check_cloud(signer.cloud, self.policy)
+        check_cloud(signer.cloud, self._policy)
         return signer
 
     def _read_document(self, signed_data: cms.SignedData, nonce: str | None) -> AttestedDocument:
         document = parse_document(signed_data.content)
-        check_timestamps_present(document, self.policy, nonce)
+        check_timestamps_present(document, self._policy, nonce)
         return document
 
     def _validate_path(
@@ -215,11 +223,4 @@ class Verifier:
         return validator.validate(signer.certificate, signer.reference, at, candidates)
 
     def _appraise(self, document: AttestedDocument, signer: Signer) -> None:
-        appraise(document, signer.region, self.policy)
-
-
-def _in_utc(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        msg = "at must be an aware datetime, such as datetime.now(UTC)"
-        raise ValueError(msg)
-    return at.astimezone(UTC)
+        appraise(document, signer.region, self._policy)

@@ -7,6 +7,7 @@ input that cannot be read.  Whatever goes wrong is said in one line on standard 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after the program's name, by default the process's own.
     """
+    # cryptography warns of odd names in certificates; evidence shall not write on our stderr.
+    warnings.simplefilter("ignore", UserWarning)
     try:
         status = cli.main(arguments, prog_name="attest", standalone_mode=False)
     except click.ClickException as error:

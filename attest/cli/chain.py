@@ -20,8 +20,8 @@ from attest.cli.output import console, print_json, print_path, printable, refuse
 from attest.clouds import Cloud
 from attest.errors import AttestError, Code
 from attest.evidence import decode_evidence
-from attest.result import rfc3339
 from attest.signer import load_certificate
+from attest.times import rfc3339
 
 
 @click.command()

@@ -19,7 +19,8 @@ from attest.cli.output import (
     printable,
     styled,
 )
-from attest.result import Inspection, StepOutcome, document_to_dict, rfc3339
+from attest.result import Inspection, StepOutcome, document_to_dict
+from attest.times import rfc3339
 
 _STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 

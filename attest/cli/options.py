@@ -255,24 +255,24 @@ def read_certificates(path: Path | None) -> list[x509.Certificate]:
     Raises:
         click.ClickException: a file cannot be read.
     """
-    return _read(path, read_certificate_files)
+    return [] if path is None else _read(path, read_certificate_files)
 
 
-def read_crls(path: Path | None) -> list[x509.CertificateRevocationList]:
+def read_crls(path: Path | None) -> list[x509.CertificateRevocationList] | None:
     """Read the CRLs of a file or folder; a path that holds none is an error, not "no CRLs".
 
     Raises:
         click.ClickException: a file cannot be read, or there is none.
     """
+    if path is None:
+        return None
     crls = _read(path, read_crl_files)
-    if path is not None and not crls:
+    if not crls:
         raise click.ClickException(f"{path} holds no CRL")
     return crls
 
 
-def _read(path: Path | None, read: Callable[[Path], list[_T]]) -> list[_T]:
-    if path is None:
-        return []
+def _read(path: Path, read: Callable[[Path], list[_T]]) -> list[_T]:
     try:
         return read(path)
     except OSError as error:

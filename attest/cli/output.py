@@ -18,7 +18,8 @@ from attest.certificates import CertificateInfo, describe
 from attest.errors import AttestError
 from attest.inspection import TITLES
 from attest.path import CertificatePath
-from attest.result import rejection_to_dict, rfc3339
+from attest.result import rejection_to_dict
+from attest.times import rfc3339
 
 Row = tuple[str, object]
 

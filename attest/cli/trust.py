@@ -17,7 +17,8 @@ from attest.cli import options
 from attest.cli.output import console, print_json, printable, styled
 from attest.clouds import Cloud
 from attest.lifetimes import CaLifetime, ca_lifetimes
-from attest.result import certificate_to_dict, rfc3339
+from attest.result import certificate_to_dict
+from attest.times import rfc3339
 from attest.trust import TrustStore
 
 

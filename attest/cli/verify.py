@@ -9,7 +9,8 @@ from rich.text import Text
 from attest.cli.options import EvidenceRequest, evidence_command, trust_note, trust_warning
 from attest.cli.output import console, document_rows, print_fields, print_json, print_path, refuse
 from attest.errors import AttestError
-from attest.result import AttestationResult, document_to_dict, rfc3339
+from attest.result import AttestationResult, document_to_dict
+from attest.times import rfc3339
 
 
 @evidence_command

@@ -42,7 +42,7 @@ _RSA, _ECDSA = "RSA", "ECDSA"
 @dataclass(frozen=True, slots=True)
 class _Digest:
     name: str
-    rsa_only: bool = False  # written as shaNNNWithRSAEncryption, so the key must be RSA
+    family: str | None = None  # a signature algorithm stands here: the key must be of its kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,13 @@ _DIGEST_ALGORITHMS = _table(
         "2.16.840.1.101.3.4.2.1": _Digest("sha256"),
         "2.16.840.1.101.3.4.2.2": _Digest("sha384"),
         "2.16.840.1.101.3.4.2.3": _Digest("sha512"),
-        # Azure writes the signature algorithm where the digest algorithm belongs.
-        "1.2.840.113549.1.1.11": _Digest("sha256", rsa_only=True),
-        "1.2.840.113549.1.1.12": _Digest("sha384", rsa_only=True),
-        "1.2.840.113549.1.1.13": _Digest("sha512", rsa_only=True),
+        # Azure writes the signature algorithm where the digest algorithm belongs; so far RSA's.
+        "1.2.840.113549.1.1.11": _Digest("sha256", _RSA),
+        "1.2.840.113549.1.1.12": _Digest("sha384", _RSA),
+        "1.2.840.113549.1.1.13": _Digest("sha512", _RSA),
+        "1.2.840.10045.4.3.2": _Digest("sha256", _ECDSA),
+        "1.2.840.10045.4.3.3": _Digest("sha384", _ECDSA),
+        "1.2.840.10045.4.3.4": _Digest("sha512", _ECDSA),
     }
 )
 _SIGNATURE_ALGORITHMS = _table(
@@ -102,7 +105,7 @@ _AGREED: dict[str, dict[tuple[bytes, bytes], str]] = {
         for signature_algorithm, scheme in _SIGNATURE_ALGORITHMS.items()
         if scheme.family == family
         and scheme.digest in {None, digest.name}
-        and (family == _RSA or not digest.rsa_only)
+        and digest.family in {None, family}
     }
     for family in (_RSA, _ECDSA)
 }
