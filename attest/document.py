@@ -17,7 +17,7 @@ from attest import strictjson
 from attest.errors import Code, DocumentError, quote
 
 MAX_CONTENT = 32 * 1024
-MAX_STRINGS = 4096  # characters, in all fields of one object together
+MAX_STRINGS = 4096  # characters, in all known fields together
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 # Exactly "MM/DD/YY HH:MM:SS -0000" in ASCII digits; any numeric UTC offset.
@@ -84,19 +84,19 @@ def parse_document(content: bytes) -> AttestedDocument:
         fields = strictjson.loads_object(strictjson.decode_utf8(content))
     except (ValueError, RecursionError) as error:
         _malformed(f"the content is not JSON (RFC 8259) in UTF-8: {quote(str(error))}")
+    plan, time_stamp = _part(fields, "plan"), _part(fields, "timeStamp")
     extra = _unknown_fields(fields, _DOCUMENT_KEYS)
-    vm_id, subscription_id, sku, license_type, nonce = _strings(fields, _STRING_KEYS)
-    created_on, expires_on = _part(fields, "timeStamp", _TIME_KEYS)
+    vm_id, subscription_id, sku, license_type, nonce, *parts = _strings(fields, plan, time_stamp)
+    created_on, expires_on = parts[3:]
     if (not created_on) != (not expires_on):
         missing = "expiresOn" if created_on else "createdOn"
         raise DocumentError(Code.DOCUMENT_FIELD_MISSING, f"timeStamp has no {missing}")
-    plan = _part(fields, "plan", _PLAN_KEYS)
     return AttestedDocument(
         vm_id=_vm_id(vm_id),
         subscription_id=subscription_id or None,
         sku=sku or None,
         license_type=license_type or None,
-        plan=Plan(*[part or None for part in plan]) if any(plan) else None,
+        plan=Plan(*[part or None for part in parts[:3]]) if any(parts[:3]) else None,
         nonce=nonce or None,
         created_on=_time("createdOn", created_on) if created_on else None,
         expires_on=_time("expiresOn", expires_on) if expires_on else None,
@@ -139,25 +139,33 @@ def _vm_id(text: str) -> UUID:
     return UUID(text)
 
 
-def _part(fields: dict[str, object], key: str, keys: tuple[str, ...]) -> list[str]:
+def _part(fields: dict[str, object], key: str) -> dict[str, object]:
     part = fields.get(key, _ABSENT)
     if not isinstance(part, dict):
         _malformed(f"{key} is not an object")
     _unknown_fields(part, _PART_KEYS[key])
-    return _strings(part, keys)
+    return part
 
 
-def _strings(fields: dict[str, object], keys: tuple[str, ...]) -> list[str]:
-    """Return the values of the keys, "" where absent: strings, printable, of bounded length."""
-    values = cast("list[str]", [fields.get(key, "") for key in keys])
+def _strings(
+    fields: dict[str, object], plan: dict[str, object], time_stamp: dict[str, object]
+) -> list[str]:
+    """Return the values of all known keys, "" where absent: strings, printable, bounded."""
+    values = [fields.get(key, "") for key in _STRING_KEYS]
+    values += [plan.get(key, "") for key in _PLAN_KEYS]
+    values += [time_stamp.get(key, "") for key in _TIME_KEYS]
+    strings = cast("list[str]", values)
     try:
-        joined = "".join(values)
+        joined = "".join(strings)
     except TypeError:  # one look at all of them, and a second only to name the culprit
-        culprit = next(key for key in keys if not isinstance(fields.get(key, ""), str))
+        keys = (*_STRING_KEYS, *_PLAN_KEYS, *_TIME_KEYS)
+        culprit = next(
+            key for key, value in zip(keys, values, strict=True) if not isinstance(value, str)
+        )
         _malformed(f"{culprit} is not a string")
     if len(joined) > MAX_STRINGS or not joined.isprintable():
-        _malformed(f"{' or '.join(keys)}: too long, or with unprintable characters")
-    return values
+        _malformed(f"a value is too long, or has unprintable characters: {quote(joined)}")
+    return strings
 
 
 def _unknown_fields(fields: dict[str, object], known: frozenset[str]) -> dict[str, object]:

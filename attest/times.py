@@ -11,6 +11,8 @@ def in_utc(at: datetime) -> datetime:
     Raises:
         ValueError: the time is not aware, or UTC's calendar does not reach it.
     """
+    if at.tzinfo is UTC:
+        return at
     if at.tzinfo is None:
         raise ValueError("the time must be aware, such as datetime.now(UTC)")
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
@@ -28,7 +29,6 @@ from attest.cms.structures import (
     SEQUENCE,
     SET,
     Attribute,
-    SignerInfo,
     tlv,
     whole,
 )
@@ -145,7 +145,7 @@ def verify_signature(signed_data: SignedData, key: VerificationKey) -> None:
             ``signature_invalid``.
     """
     signer_info = signed_data.signer_info
-    digest = _agreed_digest(signer_info, key)
+    digest = _agreed_digest(signed_data, key)
     if signer_info.signed_attrs is None:
         message = signed_data.content
     else:
@@ -158,7 +158,8 @@ def verify_signature(signed_data: SignedData, key: VerificationKey) -> None:
         raise CmsError(Code.SIGNATURE_INVALID, msg)
 
 
-def _agreed_digest(signer_info: SignerInfo, key: VerificationKey) -> str:
+def _agreed_digest(signed_data: SignedData, key: VerificationKey) -> str:
+    signer_info = signed_data.signer_info
     digest_algorithm = whole(signer_info.digest_algorithm)
     signature_algorithm = whole(signer_info.signature_algorithm)
     digest = _AGREED[key.family].get((digest_algorithm, signature_algorithm))
@@ -170,7 +171,16 @@ def _agreed_digest(signer_info: SignerInfo, key: VerificationKey) -> str:
         else:
             msg = "the digest algorithm, the signature algorithm and the key do not agree"
         raise CmsError(Code.ALGORITHM_UNSUPPORTED, msg)
+    announced = signed_data.digest_algorithms
+    if digest_algorithm not in announced and digest not in _digest_names(announced):
+        # RFC 5652 section 5.1 lets a verifier insist, and no signer we know differs.
+        msg = "digestAlgorithms does not announce the digest of the SignerInfo"
+        raise CmsError(Code.ALGORITHM_UNSUPPORTED, msg)
     return digest
+
+
+def _digest_names(algorithms: Iterable[bytes]) -> set[str]:
+    return {_DIGEST_ALGORITHMS[item].name for item in algorithms if item in _DIGEST_ALGORITHMS}
 
 
 def _check_signed_attributes(attributes: list[bytes], content: bytes, digest: str) -> None:

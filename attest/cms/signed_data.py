@@ -29,12 +29,14 @@ class SignedData:
     """A decoded SignedData with attached content; nothing in it is verified.
 
     Attributes:
+        digest_algorithms: the AlgorithmIdentifiers that announce the signers' digests, as DER.
         content: the eContent octets, exactly as they were signed or not.
         certificates: each certificate of the bag as DER, in the order of the bag, not parsed;
             at most 16, each of at most 8,192 octets.
         signer_info: the one SignerInfo.
     """
 
+    digest_algorithms: tuple[bytes, ...]
     content: bytes
     certificates: tuple[bytes, ...]
     signer_info: SignerInfo
@@ -66,6 +68,7 @@ def parse_signed_data(der: bytes) -> SignedData:
         raise CmsError(Code.SIGNER_COUNT, msg)
     _check_versions(signed_data.version, signer_infos[0])
     return SignedData(
+        tuple([whole(element) for element in signed_data.digest_algorithms.as_list()]),
         encapsulated.content,
         tuple([_certificate_der(element) for element in certificates]),
         signer_infos[0],
@@ -79,8 +82,9 @@ def select_signer(signed_data: SignedData) -> bytes:
 
     Raises:
         CmsError: ``signer_certificate_missing`` when the bag does not hold it,
-            ``cms_malformed`` when a certificate of the bag cannot be decoded or two different
-            certificates answer to the sid.
+            ``cms_malformed`` when a certificate of the bag cannot be decoded, two different
+            certificates answer to the sid, or the one that does has a serial number that is
+            not positive (RFC 5280 section 4.1.2.2).
     """
     sid = signed_data.signer_info.sid
     by_issuer = None if isinstance(sid, bytes) else (whole(sid.issuer), sid.serial_number)
@@ -88,6 +92,9 @@ def select_signer(signed_data: SignedData) -> bytes:
     for der in signed_data.certificates:
         identity = _identity(der)
         if by_issuer == identity.issuer_and_serial_number or sid == identity.key_identifier:
+            if identity.issuer_and_serial_number[1] <= 0:
+                msg = "the signer certificate's serial number is not positive"
+                raise CmsError(Code.CMS_MALFORMED, msg)
             found.add(der)
     if not found:
         msg = "no certificate of the bag is the one that the sid names"
@@ -110,7 +117,10 @@ class _Identity:
 @functools.lru_cache(maxsize=128)
 def _identity(certificate: bytes) -> _Identity:
     try:
-        tbs = asn1.decode_der(structures.Certificate, certificate).tbs_certificate
+        decoded = asn1.decode_der(structures.Certificate, certificate)
+        if decoded.signature.padding_bits():
+            raise ValueError("the signature is not a whole number of octets")  # noqa: TRY301
+        tbs = decoded.tbs_certificate
         extensions = [e.value for e in tbs.extensions or [] if e.oid == ID_SUBJECT_KEY_IDENTIFIER]
         key_identifier = asn1.decode_der(bytes, extensions[0]) if extensions else None
     except ValueError as error:

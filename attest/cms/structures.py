@@ -126,13 +126,18 @@ class Certificate:
 
 def whole(element: asn1.TLV) -> bytes:
     """Return an element's tag, length and contents, as they stood in the input."""
-    return tlv(element.tag_bytes, bytes(element.data))
+    contents = element.data
+    return b"".join((element.tag_bytes, _length(len(contents)), contents))
 
 
 def tlv(tag: bytes, contents: bytes) -> bytes:
-    """Encode one element as DER: the length takes its shortest form (X.690 section 10.1)."""
-    size = len(contents)
-    if size < 0x80:  # noqa: PLR2004 - the short form of a length ends here
-        return tag + _OCTETS[size] + contents
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return tag + _OCTETS[0x80 | len(length)] + length + contents
+    """Encode one element as DER."""
+    return tag + _length(len(contents)) + contents
+
+
+def _length(size: int) -> bytes:
+    """Encode a length in its shortest form, the only one in DER (X.690 section 10.1)."""
+    if size < 0x80:  # noqa: PLR2004 - the short form ends here
+        return _OCTETS[size]
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return _OCTETS[0x80 | len(octets)] + octets
