@@ -51,6 +51,7 @@ DEFAULT_CACHE_SIZE = 1024
 
 @dataclass(frozen=True, slots=True)
 class _TrustedSigner:
+    der: bytes
     signer: Signer
     path: CertificatePath
 
@@ -87,7 +88,7 @@ class Verifier:
             cloud: PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
             for cloud in Cloud
         }
-        self._trusted = BoundedCache[bytes, _TrustedSigner](cache_size)
+        self._trusted = BoundedCache[cms.Sid, _TrustedSigner](cache_size)
 
     @property
     def store(self) -> TrustStore:
@@ -131,9 +132,9 @@ class Verifier:
         # 2. Parse the SignedData.
         signed_data = cms.parse_signed_data(der)
         # 3. Select the signer certificate by sid.
-        signer_der = cms.select_signer(signed_data)
-        # 4. Name, key and usages: a fact about the certificate, known if it was seen before.
-        known = self._trusted.get(signer_der)
+        known = self._seen_before(signed_data)
+        signer_der = cms.select_signer(signed_data) if known is None else known.der
+        # 4. Name, key and usages: facts about the certificate, known if it was seen before.
         signer = self._identify(signer_der) if known is None else known.signer
         # 5. Verify the signature.
         cms.verify_signature(signed_data, signer.key)
@@ -146,7 +147,7 @@ class Verifier:
             path = known.path
         else:
             path = self._validate_path(signer, signed_data, at, intermediates)
-            self._trusted.put(signer_der, _TrustedSigner(signer, path))
+            self._trusted.put(signed_data.sid, _TrustedSigner(signer_der, signer, path))
         # 9. Check revocation.
         if crls is not None:
             check_revocation(path, crls, at)
@@ -198,6 +199,11 @@ class Verifier:
             run.skip(9, "no CRL is given")
         run.step(10, self._appraise, document, signer)
         return run.inspection(signed_data, path)
+
+    def _seen_before(self, signed_data: cms.SignedData) -> _TrustedSigner | None:
+        # Only where the bag holds exactly that certificate is there nothing left to select.
+        known = self._trusted.get(signed_data.sid)
+        return known if known is not None and signed_data.certificates == (known.der,) else None
 
     def _identify(self, signer_der: bytes) -> Signer:
         signer = read_signer(load_certificate(signer_der))

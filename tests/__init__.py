@@ -1,1 +1,1 @@
-"""The tests mirror the source."""
+"""The test suite: a module per source module, and one each for what crosses them."""

@@ -4,6 +4,7 @@ from attest.cms.signature import VerificationKey, verify_signature
 from attest.cms.signed_data import (
     MAX_CERTIFICATE_SIZE,
     MAX_CERTIFICATES,
+    Sid,
     SignedData,
     parse_signed_data,
     select_signer,
@@ -12,6 +13,7 @@ from attest.cms.signed_data import (
 __all__ = [
     "MAX_CERTIFICATES",
     "MAX_CERTIFICATE_SIZE",
+    "Sid",
     "SignedData",
     "VerificationKey",
     "parse_signed_data",

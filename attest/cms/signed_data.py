@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -24,6 +23,10 @@ MAX_CERTIFICATES = 16
 MAX_CERTIFICATE_SIZE = 8 * 1024
 
 
+# Issuer (a Name, as DER) and serial number, or a SubjectKeyIdentifier.
+Sid = tuple[bytes, int] | bytes
+
+
 @dataclass(frozen=True, slots=True)
 class SignedData:
     """A decoded SignedData with attached content; nothing in it is verified.
@@ -40,6 +43,12 @@ class SignedData:
     content: bytes
     certificates: tuple[bytes, ...]
     signer_info: SignerInfo
+
+    @property
+    def sid(self) -> Sid:
+        """What names the signer certificate (RFC 5652 section 5.3)."""
+        sid = self.signer_info.sid
+        return sid if isinstance(sid, bytes) else (whole(sid.issuer), sid.serial_number)
 
 
 def parse_signed_data(der: bytes) -> SignedData:
@@ -86,12 +95,10 @@ def select_signer(signed_data: SignedData) -> bytes:
             certificates answer to the sid, or the one that does has a serial number that is
             not positive (RFC 5280 section 4.1.2.2).
     """
-    sid = signed_data.signer_info.sid
-    by_issuer = None if isinstance(sid, bytes) else (whole(sid.issuer), sid.serial_number)
     found = set()
     for der in signed_data.certificates:
         identity = _identity(der)
-        if by_issuer == identity.issuer_and_serial_number or sid == identity.key_identifier:
+        if signed_data.sid in {identity.issuer_and_serial_number, identity.key_identifier}:
             if identity.issuer_and_serial_number[1] <= 0:
                 msg = "the signer certificate's serial number is not positive"
                 raise CmsError(Code.CMS_MALFORMED, msg)
@@ -113,8 +120,6 @@ class _Identity:
     key_identifier: bytes | None
 
 
-# A pure function of its argument, kept so that a signer seen before costs one look-up.
-@functools.lru_cache(maxsize=128)
 def _identity(certificate: bytes) -> _Identity:
     try:
         decoded = asn1.decode_der(structures.Certificate, certificate)
