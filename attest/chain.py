@@ -8,8 +8,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from attest.clouds import Cloud
-from attest.errors import Code, SignerError
+from attest.clouds import Cloud, is_host_name
+from attest.errors import Code, PathError, SignerError, quote
 from attest.path import CertificatePath, Origin, PathValidator
 from attest.result import path_to_list
 from attest.revocation import check_revocation
@@ -83,10 +83,13 @@ def check_chain(
         if cloud not in {None, own.cloud}:
             msg = f"the certificate's own names are of the cloud {own.cloud}, not {cloud}"
             raise SignerError(Code.CLOUD_NOT_ALLOWED, msg)
-        name, cloud = name or own.reference, own.cloud
+        name, cloud = own.reference if name is None else name, own.cloud
+    if "*" in name or not is_host_name(name.lower()):
+        msg = f"{quote(name)} is not a host name, so no certificate covers it"
+        raise PathError(Code.PATH_INVALID, msg)
     validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
-    path = validator.validate(certificate, name, at, candidates)
+    path = validator.validate(certificate, name.lower(), at, candidates)
     if crls is not None:
         check_revocation(path, crls, at)
     return ChainResult(cloud, name, path, at)

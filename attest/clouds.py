@@ -73,6 +73,11 @@ class SignerName:
     reference: str
 
 
+def is_host_name(name: str) -> bool:
+    """Tell whether a lower-case text is a host name, or a wildcard over one label."""
+    return len(name) <= _MAX_HOST_NAME and _HOST_NAME.fullmatch(name) is not None
+
+
 def match_signer_name(dns_names: Iterable[str]) -> SignerName:
     """Find the cloud that a signer certificate's dNSNames belong to.
 
@@ -105,7 +110,7 @@ def _match_one(dns_name: str) -> SignerName | None:
     if not _PLAIN.fullmatch(name):
         msg = f"the signer's subjectAltName holds {quote(dns_name)}, which is not a host name"
         raise SignerError(Code.SIGNER_NAME_MISMATCH, msg)
-    if len(name) > _MAX_HOST_NAME or not _HOST_NAME.fullmatch(name):
+    if not is_host_name(name):
         return None  # such as foo_bar.example: of no use, and no trick
     for cloud in Cloud:
         if name == cloud.signer_domain:

@@ -20,8 +20,13 @@ MAX_CONTENT = 32 * 1024
 MAX_STRINGS = 4096  # characters, in all known fields together
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-# Exactly "MM/DD/YY HH:MM:SS -0000" in ASCII digits; any numeric UTC offset.
-_TIMESTAMP = re.compile(r"[0-9]{2}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}")
+# Exactly "MM/DD/YY HH:MM:SS -0000" in ASCII digits; any numeric UTC offset.  Times of day are
+# bounded here, since releases of Python differ in what they take for 24:00 and +00:60.
+_DAY = r"[0-9]{2}/[0-9]{2}/[0-9]{2}"
+_HOURS, _SIXTIETHS = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
+_TIMESTAMP = re.compile(
+    f"{_DAY} {_HOURS}:{_SIXTIETHS}:{_SIXTIETHS} [+-]{_HOURS}{_SIXTIETHS}", re.ASCII
+)
 _CENTURY_PIVOT = "69"  # POSIX strptime: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 
 _STRING_KEYS = ("vmId", "subscriptionId", "sku", "licenseType", "nonce")
@@ -157,15 +162,23 @@ def _strings(
     strings = cast("list[str]", values)
     try:
         joined = "".join(strings)
-    except TypeError:  # one look at all of them, and a second only to name the culprit
-        keys = (*_STRING_KEYS, *_PLAN_KEYS, *_TIME_KEYS)
-        culprit = next(
-            key for key, value in zip(keys, values, strict=True) if not isinstance(value, str)
-        )
-        _malformed(f"{culprit} is not a string")
-    if len(joined) > MAX_STRINGS or not joined.isprintable():
-        _malformed(f"a value is too long, or has unprintable characters: {quote(joined)}")
+    except TypeError:
+        joined = "\0"
+    # One look at all of them together, and a second only to name the culprit.
+    if len(joined) > MAX_STRINGS:
+        _malformed(f"the values are too long: {len(joined)} characters; the limit is {MAX_STRINGS}")
+    if not joined.isprintable():
+        _refuse_values(values)
     return strings
+
+
+def _refuse_values(values: list[object]) -> NoReturn:
+    for key, value in zip((*_STRING_KEYS, *_PLAN_KEYS, *_TIME_KEYS), values, strict=True):
+        if not isinstance(value, str):
+            _malformed(f"{key} is not a string")
+        if not value.isprintable():
+            _malformed(f"{key} is {quote(value)}, with unprintable characters")
+    raise AssertionError("no value is to blame")  # pragma: no cover - the caller found one
 
 
 def _unknown_fields(fields: dict[str, object], known: frozenset[str]) -> dict[str, object]:

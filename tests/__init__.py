@@ -1,1 +1,1 @@
-"""The test suite: a module per source module, and one each for what crosses them."""
+"""The tests mirror the source."""
