@@ -17,7 +17,7 @@ class Code(enum.StrEnum):
 
     step: int
 
-    def __new__(cls, value: str, step: int) -> Self:
+    def __new__(cls, value: str, step: int = 0) -> Self:
         """Make a member of its value and the number of its step."""
         member = str.__new__(cls, value)
         member._value_ = value

@@ -128,7 +128,7 @@ def test_a_damaged_manifest_is_named(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     for function in (read_manifest, write_manifest, TrustStore.load):
         with pytest.raises(TrustStoreError, match=r"manifest\.json"):
-            function(folder)  # type: ignore[operator]
+            function(folder)
 
 
 def test_a_missing_manifest_is_named(folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from cryptography import x509
 
 from attest import Cloud, Intermediate, TrustAnchor, TrustStore, TrustStoreError
 from tests.support.pki import Identity, ec_key, make_ca, pem_of, pki
@@ -52,10 +53,13 @@ def test_generation_is_of_the_content() -> None:
     link = pki().intermediate.certificate
     clouds = {Cloud.PUBLIC}
 
-    def generation(*anchors: object, links: tuple[object, ...] = (), **options: object) -> str:
-        arguments = {"clouds": clouds, **options}
-        return TrustStore.from_certificates(  # type: ignore[call-overload, no-any-return]
-            anchors=anchors, intermediates=links, **arguments
+    def generation(
+        *anchors: x509.Certificate,
+        links: tuple[x509.Certificate, ...] = (),
+        clouds: set[Cloud] = clouds,
+    ) -> str:
+        return TrustStore.from_certificates(
+            anchors=anchors, intermediates=links, clouds=clouds
         ).generation
 
     assert generation(one, two) == generation(two, one) == generation(two, one, two)
