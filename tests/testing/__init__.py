@@ -1,0 +1,1 @@
+"""Tests of the fake authority, its mutations and the pytest plugin."""
