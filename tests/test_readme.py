@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -65,6 +67,19 @@ def test_python(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_emulator_session(tmp_path: Path) -> None:
+    """The loop with the emulator ends in a verified document; only the port is another."""
+    (block,) = (block for block in blocks("bash") if "attest emulator" in block)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    lines = [line for line in block.replace("8169", str(port)).splitlines() if "pip" not in line]
+    outcome = run("\n".join(["trap 'kill %1' EXIT", f"cd {tmp_path}", *lines]))
+    assert "Verified for " in outcome
+    assert "nonce            1234567890" in outcome
 
 
 def test_links() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import click
 
 from attest.cli.chain import chain
+from attest.cli.emulator import emulator
+from attest.cli.fetch import fetch
 from attest.cli.inspect import inspect
 from attest.cli.trust import trust
 from attest.cli.verify import verify
@@ -29,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (verify, inspect, chain, trust):
+for command in (verify, inspect, chain, trust, fetch, emulator):
     cli.add_command(command)
 
 
