@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+import sys
 
 import hypothesis
 import pytest
@@ -17,41 +18,38 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-def _is_local(family: int, address: object) -> bool:
-    if family == socket.AF_UNIX:
-        return True
-    host = str(address[0]) if isinstance(address, tuple) else ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+_UNGUARDED = frozenset({None, "", "localhost"})
+_DESTINATION = {
+    "socket.connect": 1,
+    "socket.sendto": 1,
+    "socket.sendmsg": 1,
+    "socket.getaddrinfo": 0,
+    "socket.gethostbyname": 0,
+}
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_network() -> Iterator[None]:
-    """Refuse every connection that leaves the machine.
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    """Refuse every connection that leaves the machine, and every look-up of a foreign name.
 
     The core opens none, and a test that needed one would fail on an offline machine, or worse,
     pass or fail with the state of somebody else's server.  Loopback and Unix sockets stay, for
-    the service's tests.
+    the service's tests.  An audit hook, since patches of the socket class can be undone.
     """
-    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    if event not in _DESTINATION:
+        return
+    address = arguments[_DESTINATION[event]]
+    if isinstance(arguments[0], socket.socket) and arguments[0].family == socket.AF_UNIX:
+        return
+    host = address[0] if isinstance(address, tuple) else address
+    if host in _UNGUARDED:
+        return
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(
+            os.fsdecode(host) if isinstance(host, bytes) else str(host)
+        ).is_loopback:
+            return
+    # Not an Exception: code that catches those must not hide it.
+    pytest.fail(f"a test tried to reach {address!r}")
 
-    def guarded_connect(self: socket.socket, address: object, /) -> None:
-        _refuse_unless_local(self, address)
-        connect(self, address)  # type: ignore[arg-type]
 
-    def guarded_connect_ex(self: socket.socket, address: object, /) -> int:
-        _refuse_unless_local(self, address)
-        return connect_ex(self, address)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded_connect)
-        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
-        yield
-
-
-def _refuse_unless_local(sock: socket.socket, address: object) -> None:
-    if not _is_local(sock.family, address):
-        # Not an Exception: code that catches those must not hide it.
-        pytest.fail(f"a test tried to connect to {address!r}")
+sys.addaudithook(_guard)

@@ -29,6 +29,7 @@ from attest.certificates import (
 )
 from tests.support import der
 from tests.support.pki import (
+    ISSUER,
     PUBLIC_KEY,
     SIGNER_VALID,
     Identity,
@@ -179,6 +180,23 @@ def test_a_root_may_have_signed_itself_with_sha1() -> None:
     octets = old.public_bytes(Encoding.DER)
     forged = x509.load_der_x509_certificate(octets[:-1] + bytes([octets[-1] ^ 1]))
     assert not is_self_signed(forged)
+
+
+def test_sha1_under_another_name_or_key_is_not_self_signed() -> None:
+    """A certificate of another issuer, or of a key that is not RSA, is none of those roots."""
+    roots = TrustStore.bundled().anchors_for(Cloud.CHINA)
+    old = next(c for c in roots if isinstance(c.signature_hash_algorithm, hashes.SHA1))
+    tbs, algorithm, signature = der.parts(old.public_bytes(Encoding.DER))
+    fields = der.parts(tbs)
+    for place, value in ((ISSUER, raw_name(0x0C, b"Other")), (PUBLIC_KEY, _ec_info())):
+        changed = [value if index == place else field for index, field in enumerate(fields)]
+        octets = der.sequence(der.sequence(*changed), algorithm, signature)
+        assert not is_self_signed(x509.load_der_x509_certificate(octets))
+
+
+def _ec_info() -> bytes:
+    key = ec_key("signer").public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def test_issuing_needs_name_and_key() -> None:

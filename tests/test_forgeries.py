@@ -22,8 +22,7 @@ def answer(forgery: Forgery, evidence: str | bytes, *, served: bool) -> str:
     start = time.monotonic()
     try:
         verifier.verify(evidence, at=forgery.at, nonce=forgery.nonce, intermediates=intermediates)
-    except AttestError as error:
-        assert error.step == Code(error.code).step
+    except AttestError:
         found = "reject"
     else:
         found = "accept"

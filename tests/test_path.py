@@ -17,9 +17,11 @@ from tests.support import der
 from tests.support.pki import (
     AT,
     CA_VALID,
+    EXTENSIONS,
     SIGNER_VALID,
     UNREADABLE_FIELDS,
     Identity,
+    PrivateKey,
     ec_key,
     make_ca,
     make_signer,
@@ -31,6 +33,8 @@ from tests.support.refusal import refused
 
 NAME = "eastus.metadata.azure.com"
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+AKI, SKI = "2.5.29.35", "2.5.29.14"
 
 
 def validate(
@@ -197,19 +201,40 @@ def test_a_namesake_of_another_key_is_an_unknown_issuer() -> None:
         validate(make_signer(namesake))
 
 
-def _bare(signer: Identity) -> Identity:
-    tbs = der.parts(der.parts(signer.der)[0])
-    extensions = der.parts(der.parts(tbs[7])[0])
-    kept = [item for item in extensions if der.oid("2.5.29.35") not in item]
-    changes = {7: der.context(3, der.sequence(*kept))}
-    octets = resign(signer.der, rsa_key("another"), changes)
-    return Identity(x509.load_der_x509_certificate(octets), signer.key)
-
-
 def test_a_forged_certificate_without_key_identifier_is_invalid() -> None:
     """Where nothing tells two CAs of one name apart, the signature is at fault."""
     with refused(Code.PATH_INVALID, 8, "did not sign"):
-        validate(_bare(pki().signer))
+        validate(_without(pki().signer, AKI, rsa_key("another")))
+
+
+def _without(identity: Identity, extension: str, key: PrivateKey) -> Identity:
+    extensions = der.parts(der.parts(der.parts(der.parts(identity.der)[0])[EXTENSIONS])[0])
+    kept = [item for item in extensions if der.oid(extension) not in item]
+    octets = resign(identity.der, key, {EXTENSIONS: der.context(3, der.sequence(*kept))})
+    return Identity(x509.load_der_x509_certificate(octets), identity.key)
+
+
+def test_a_ca_without_key_identifier_is_not_taken_for_the_issuer() -> None:
+    """Where the CA has no key identifier to compare, it is another of that name."""
+    ca = _without(make_ca("Plain CA", pki().root, key=ec_key("plain")), SKI, pki().root.key)
+    with refused(Code.ISSUER_UNKNOWN, 8):
+        validate(make_signer(make_ca("Plain CA", key=ec_key("other"))), pinned=[ca])
+
+
+def test_only_the_link_whose_date_is_wrong_is_blamed() -> None:
+    """Of a long path the one that has expired, though others stand before and after it."""
+    link = make_ca("Link", pki().root, key=ec_key("link"), valid=(CA_VALID[0], AT - SECOND))
+    below = make_ca("Below", link, key=ec_key("below"))
+    with refused(Code.CERTIFICATE_EXPIRED, 8, "'Link' expired"):
+        validate(make_signer(below), below, link)
+
+
+def test_a_path_that_never_was_is_blamed_on_no_date() -> None:
+    """Two links that were never valid at the same time make the path invalid."""
+    old = make_ca("Old", pki().root, key=ec_key("old"), valid=(CA_VALID[0], AT - 500 * DAY))
+    new = make_ca("New", old, key=ec_key("new"))
+    with refused(Code.PATH_INVALID, 8):
+        validate(make_signer(new), new, old)
 
 
 def _faulty_cas() -> dict[str, Identity]:

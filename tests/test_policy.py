@@ -53,6 +53,28 @@ def test_durations_are_not_negative(field: str) -> None:
         AppraisalPolicy(**{field: -SECOND})  # type: ignore[arg-type]
 
 
+def test_skew_is_bounded() -> None:
+    """Clocks that differ by more than a day tell no time."""
+    assert AppraisalPolicy(skew=timedelta(days=1))
+    with pytest.raises(ValueError, match="clocks"):
+        AppraisalPolicy(skew=timedelta(days=1, microseconds=1))
+
+
+def test_values_are_read_as_what_they_stand_for() -> None:
+    """Clouds, VM ids and case are settled when the policy is made."""
+    policy = AppraisalPolicy(
+        clouds=["usgov"],  # type: ignore[list-item]
+        vms=[VM_ID.upper()],  # type: ignore[list-item]
+        regions=["EastUS"],
+    )
+    assert policy.clouds == {Cloud.USGOV}
+    assert policy.vms == {UUID(VM_ID)}
+    appraise(document(), "eastus", policy)
+    for wrong in ({"clouds": ["mars"]}, {"vms": ["x"]}):
+        with pytest.raises(ValueError, match=r"mars|UUID"):
+            AppraisalPolicy(**wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("field", ["clouds", "subscriptions", "skus", "license_types", "regions"])
 def test_a_text_is_no_collection(field: str) -> None:
     """A bare text would be read as the collection of its letters."""
@@ -175,7 +197,7 @@ def test_a_required_nonce_must_be_expected() -> None:
         ("", ""),
         (None, NONCE),
         ("café", "cafe\u0301"),
-        ("1", "１"),
+        ("1", "\uff11"),
         ("01", "1"),
         (NONCE, "\ud800"),
     ],

@@ -84,7 +84,7 @@ def outcome(verifier: Verifier, evidence: str | bytes, at: datetime) -> Attestat
 
 def check_refusal(error: AttestError) -> None:
     """Demand what every refusal promises."""
-    assert error.step == Code(error.code).step
+    assert error.step == error.code.step
     assert error.detail.isprintable()
     assert error.detail.isascii()
     assert len(error.detail) < 2000

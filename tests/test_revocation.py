@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from attest import Code
 from attest.path import CertificatePath, PathValidator
 from attest.revocation import check_revocation
+from tests.support import der
 from tests.support.pki import (
     AT,
     EXPIRES,
@@ -22,8 +23,10 @@ from tests.support.pki import (
     make_crl,
     make_signer,
     pki,
+    raw_name,
     rsa_key,
     sha1_crl,
+    sign,
 )
 from tests.support.refusal import refused
 
@@ -101,6 +104,17 @@ def test_a_forged_crl_does_not_hide_a_good_one() -> None:
         with refused(Code.CERTIFICATE_REVOKED, 9):
             check_revocation(path(), order, AT)
     check_revocation(path(), [forged, *good_crls()], AT)
+
+
+def test_an_unreadable_crl_is_not_consulted() -> None:
+    """A CRL whose issuer cannot be read neither counts nor does harm."""
+    version, algorithm, _, *rest = der.parts(make_crl(pki().intermediate).tbs_certlist_bytes)
+    tbs = der.sequence(version, algorithm, raw_name(0x0C, b"\xff"), *rest)
+    signature = der.tlv(0x03, b"\0", sign(pki().intermediate.key, tbs))
+    odd = x509.load_der_x509_crl(der.sequence(tbs, algorithm, signature))
+    check_revocation(path(), [odd, *good_crls()], AT)
+    with refused(Code.REVOCATION_UNKNOWN, 9):
+        check_revocation(path(), [odd, make_crl(pki().root)], AT)
 
 
 def test_an_empty_collection_of_crls_is_a_demand() -> None:

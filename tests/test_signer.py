@@ -215,6 +215,13 @@ def test_a_signer_certificate_is_read_in_full(place: int, value: bytes) -> None:
         load_certificate(resign(pki().signer.der, _key(), {place: value}))
 
 
+def test_a_certificate_of_version_one_is_refused() -> None:
+    """Version 1 has no extensions, so it could name nobody."""
+    bare = resign(pki().signer.der, _key(), {VERSION: b"", EXTENSIONS: b""})
+    with refused(Code.CMS_MALFORMED, 2, "version 3"):
+        load_certificate(bare)
+
+
 def test_what_is_no_certificate_is_refused() -> None:
     """Garbage with a SEQUENCE's tag is no certificate."""
     with refused(Code.CMS_MALFORMED, 2, "cannot be read"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import resources
 from pathlib import Path
 from typing import NoReturn
@@ -51,16 +52,14 @@ def test_generation_is_of_the_content() -> None:
     """Equal content in any order has one generation; any difference has another."""
     one, two = pki().root.certificate, stranger().certificate
     link = pki().intermediate.certificate
-    clouds = {Cloud.PUBLIC}
 
     def generation(
         *anchors: x509.Certificate,
         links: tuple[x509.Certificate, ...] = (),
-        clouds: set[Cloud] = clouds,
+        clouds: Collection[Cloud] = frozenset({Cloud.PUBLIC}),
     ) -> str:
-        return TrustStore.from_certificates(
-            anchors=anchors, intermediates=links, clouds=clouds
-        ).generation
+        store = TrustStore.from_certificates(anchors=anchors, intermediates=links, clouds=clouds)
+        return store.generation
 
     assert generation(one, two) == generation(two, one) == generation(two, one, two)
     others = [

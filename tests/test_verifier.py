@@ -103,6 +103,17 @@ def test_a_naive_time_is_the_callers_mistake() -> None:
             method(good_evidence(), at=AT.replace(tzinfo=None))
 
 
+def test_store_and_policy_can_be_read_and_not_changed() -> None:
+    """A verifier verifies what it was made to verify, for as long as it lives."""
+    store, policy = pki().store(), AppraisalPolicy(require_nonce=True)
+    verifier = Verifier(store, policy)
+    assert (verifier.store, verifier.policy) == (store, policy)
+    with pytest.raises(AttributeError):
+        verifier.policy = AppraisalPolicy()  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        verifier.store = store  # type: ignore[misc]
+
+
 def test_any_time_zone_will_do() -> None:
     """The moment counts, not how it is written."""
     at = AT.astimezone(timezone(timedelta(hours=-7)))

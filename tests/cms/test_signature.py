@@ -76,6 +76,44 @@ def test_ecdsa_signatures(digest: str, curve: str) -> None:
         check(ecdsa_signer(curve), SignerInfo(digest=digest), shown=make_content(sku="other"))
 
 
+@pytest.mark.parametrize(
+    "announced",
+    [
+        [],
+        [der.algorithm(SHA1)],
+        [der.algorithm(DIGESTS["sha512"])],
+        [der.algorithm("1.2.3")],
+        [der.sequence()],
+    ],
+    ids=range(5),
+)
+def test_the_digest_must_be_announced(announced: list[bytes]) -> None:
+    """RFC 5652 section 5.1: digestAlgorithms lists the digests of the signers."""
+    signed_data = parse_signed_data(
+        make_evidence(pki().signer, digest_algorithms=der.set_of(*announced))
+    )
+    with refused(Code.ALGORITHM_UNSUPPORTED, 5, "announce"):
+        verify_signature(signed_data, VerificationKey(pki().signer.key.public_key()))
+
+
+@pytest.mark.parametrize(
+    "announced",
+    [
+        [der.algorithm(RSA_WITH["sha256"])],
+        [der.algorithm(DIGESTS["sha256"])],
+        [der.algorithm(DIGESTS["sha256"], b"")],
+        [der.algorithm(SHA1), der.algorithm(DIGESTS["sha256"])],
+    ],
+    ids=range(4),
+)
+def test_a_digest_is_announced_in_any_of_its_names(announced: list[bytes]) -> None:
+    """Azure's name for it or the digest's own, alone or among others."""
+    signed_data = parse_signed_data(
+        make_evidence(pki().signer, digest_algorithms=der.set_of(*announced))
+    )
+    verify_signature(signed_data, VerificationKey(pki().signer.key.public_key()))
+
+
 @pytest.mark.parametrize("digest", HASHES)
 def test_signed_attributes(digest: str) -> None:
     """With signed attributes the signature covers them, and they digest the content."""

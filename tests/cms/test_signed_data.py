@@ -27,6 +27,7 @@ from tests.support.pki import (
     make_signer,
     pki,
     raw_name,
+    raw_sid,
     resign,
 )
 from tests.support.refusal import refused
@@ -174,10 +175,30 @@ def test_versions_of_a_key_identifier(outer: int, inner: int) -> None:
         read(version=outer, info=SignerInfo(version=inner, sid=sid))
 
 
-def test_outer_digest_algorithms_are_a_hint() -> None:
-    """What the outer set says is not consulted; it may be empty."""
-    for algorithms in (der.set_of(), der.set_of(der.algorithm("1.3.14.3.2.26"))):
-        assert read(digest_algorithms=algorithms).content == make_content()
+def test_outer_digest_algorithms_come_out_as_they_are() -> None:
+    """What they announce is for step 5 to compare."""
+    others = [der.algorithm("1.3.14.3.2.26"), der.algorithm("1.2.3", b"")]
+    found = read(digest_algorithms=der.set_of(*others)).digest_algorithms
+    assert sorted(found) == sorted(others)
+    assert read(digest_algorithms=der.set_of()).digest_algorithms == ()
+
+
+@pytest.mark.parametrize("serial", [0, -1, -(2**100)])
+def test_a_serial_number_of_the_signer_is_positive(serial: int) -> None:
+    """RFC 5280 section 4.1.2.2, whatever a program does with warnings."""
+    changes = {SERIAL: der.integer(serial)}
+    odd = resign(pki().signer.der, pki().intermediate.key, changes)
+    with refused(Code.CMS_MALFORMED, 2, "not positive"):
+        select_signer(read(certificates=[odd], info=SignerInfo(sid=raw_sid(odd))))
+
+
+def test_unused_bits_of_a_signature_are_malformed() -> None:
+    """A signature is whole octets; a reader that ignores the count makes two of one certificate."""
+    tbs, algorithm, signature = der.parts(pki().signer.der)
+    value = der.tlv(0x03, b"\1", signature[5:-1], bytes([signature[-1] & 0xFE]))
+    odd = der.sequence(tbs, algorithm, value)
+    with refused(Code.CMS_MALFORMED, 2, "certificate of the bag"):
+        select_signer(read(certificates=[odd]))
 
 
 def test_crls_in_the_evidence_are_ignored() -> None:

@@ -404,15 +404,20 @@ class SignerInfo:
     signature: bytes | None = None
     unsigned_attributes: bytes = b""
 
-    def usual_algorithms(self, signer: Identity) -> tuple[bytes, bytes]:
-        """Return both algorithms as Azure writes them; ECDSA as RFC 5754 section 3.3 has it."""
-        if isinstance(signer.key, rsa.RSAPrivateKey):
-            return der.algorithm(RSA_WITH[self.digest]), der.algorithm(RSA_ENCRYPTION)
-        return der.algorithm(DIGESTS[self.digest], b""), der.algorithm(ECDSA_WITH[self.digest], b"")
+    def algorithms(self, key: PrivateKey) -> tuple[bytes, bytes]:
+        """Return digestAlgorithm and signatureAlgorithm: Azure's, ECDSA's of RFC 5754."""
+        if isinstance(key, rsa.RSAPrivateKey):
+            usual = der.algorithm(RSA_WITH[self.digest]), der.algorithm(RSA_ENCRYPTION)
+        else:
+            usual = (
+                der.algorithm(DIGESTS[self.digest], b""),
+                der.algorithm(ECDSA_WITH[self.digest], b""),
+            )
+        return self.digest_algorithm or usual[0], self.signature_algorithm or usual[1]
 
     def encode(self, signer: Identity, content: bytes) -> bytes:
         """Sign and encode."""
-        digest_algorithm, signature_algorithm = self.usual_algorithms(signer)
+        digest_algorithm, signature_algorithm = self.algorithms(signer.key)
         attributes, message = b"", content
         if self.signed_attributes is not None:
             attributes = b"\xa0" + der.set_of(*self.signed_attributes)[1:]
@@ -423,9 +428,9 @@ class SignerInfo:
         return der.sequence(
             der.integer(self.version),
             self.sid or issuer_and_serial(signer.certificate),
-            self.digest_algorithm or digest_algorithm,
+            digest_algorithm,
             attributes,
-            self.signature_algorithm or signature_algorithm,
+            signature_algorithm,
             der.octets(signature),
             self.unsigned_attributes,
         )
@@ -459,7 +464,7 @@ def make_evidence(
         certificates: the bag in place of the signer's certificate alone; empty for no bag.
         crls: the element after the bag.
         version: of the SignedData.
-        digest_algorithms: the outer digestAlgorithms in place of the signer's.
+        digest_algorithms: the outer digestAlgorithms, by default what the SignerInfo says.
         content_type: eContentType.
         detached: leave the content out.
         shown: content octets other than those signed.
@@ -469,14 +474,13 @@ def make_evidence(
     shown = content if shown is None else shown
     bag = [signer.der] if certificates is None else certificates
     signer_infos = [info.encode(signer, content)] if infos is None else infos
-    announced = info.digest_algorithm or info.usual_algorithms(signer)[0]
     return der.sequence(
         der.oid(outer_type),
         der.context(
             0,
             der.sequence(
                 der.integer(version),
-                digest_algorithms or der.set_of(announced),
+                digest_algorithms or der.set_of(info.algorithms(signer.key)[0]),
                 der.sequence(
                     der.oid(content_type), b"" if detached else der.context(0, der.octets(shown))
                 ),
