@@ -183,8 +183,13 @@ def test_not_on_azure(time: Time) -> None:
     assert time.slept == []
 
 
-def test_no_such_host(time: Time) -> None:
+def test_no_such_host(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not resolve."""
+
+    def resolve(*_arguments: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     with pytest.raises(ImdsUnreachableError, match="no such host"):
         _client("http://nothing.invalid", time).attested_document()
 
