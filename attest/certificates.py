@@ -213,11 +213,11 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 def issued_under(
     trusted: Sequence[x509.Certificate], candidates: Iterable[x509.Certificate]
 ) -> list[x509.Certificate]:
-    """Return the candidates that chains of signatures connect to the trusted certificates.
+    """Return the candidates that chains of CAs' signatures connect to the trusted certificates.
 
-    This is the gate before path validation.  Whoever holds no key of a pinned CA gets nothing
-    through it, so no graph that an attacker draws is ever searched: with n candidates at most
-    n*n signatures are verified, and far fewer where the names differ.
+    This is the gate before path validation.  Whoever holds no key of a CA below an anchor gets
+    nothing through it, so no graph that an attacker draws is ever searched: with n candidates
+    at most n*n signatures are verified, and far fewer where the names differ.
 
     Args:
         trusted: anchors, and CA certificates already connected to them.
@@ -235,7 +235,7 @@ def issued_under(
         reached = [c for c in waiting if any(is_issued_by(c, issuer) for issuer in frontier)]
         waiting = [c for c in waiting if c not in reached]
         connected += reached
-        frontier = reached
+        frontier = [c for c in reached if _is_ca(c)]
     return connected
 
 
@@ -248,6 +248,16 @@ def _is_usable(certificate: x509.Certificate) -> bool:
         )
     except UNREADABLE:
         return False
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    # The path verifier asks the same (RFC 5280 section 6.1.4 k).  Asked here, it keeps the holder
+    # of some ordinary certificate under a pinned CA from drawing a graph below that.
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return constraints.value.ca
 
 
 def _has_usable_key(certificate: x509.Certificate) -> bool:

@@ -277,3 +277,12 @@ def test_what_is_not_connected_does_not_come_out(kind: str) -> None:
 def test_nothing_is_connected_to_nothing() -> None:
     """Without anchors there is no connection."""
     assert issued_under([], certificates(pki().intermediate)) == []
+
+
+def test_nothing_connects_below_a_certificate_of_no_ca() -> None:
+    """The holder of an ordinary certificate under a pinned CA cannot draw a graph below it."""
+    leaf = make_signer(pki().root, names=["shop.example"])
+    below = make_ca("Below", leaf)
+    assert is_issued_by(below.certificate, leaf.certificate)
+    connected = issued_under(certificates(pki().root), certificates(below, leaf))
+    assert connected == certificates(leaf)

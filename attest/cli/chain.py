@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,7 +45,7 @@ from attest.times import rfc3339
 def chain(
     file: BinaryIO,
     untrusted_path: Path | None,
-    at: datetime,
+    at: datetime | None,
     name: str | None,
     cloud: str | None,
     trust_path: Path | None,
@@ -64,7 +64,7 @@ def chain(
         result = check_chain(
             store,
             certificate,
-            at=at,
+            at=at or datetime.now(UTC),
             name=name,
             cloud=Cloud(cloud) if cloud else None,
             untrusted=untrusted,

@@ -26,10 +26,10 @@ _T = TypeVar("_T")
 
 def _parse_time(
     _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> datetime:
+) -> datetime | None:
     """Parse a point in time with a UTC offset (RFC 3339)."""
     if value is None:
-        return datetime.now(UTC)
+        return None
     try:
         moment = datetime.fromisoformat(value)
         aware = moment.utcoffset() is not None
@@ -41,7 +41,7 @@ def _parse_time(
 
 
 def at_option(function: _F) -> _F:
-    """Add ``--at``, by default now."""
+    """Add ``--at``; ``None`` stands for now, once all input is read."""
     return click.option(
         "--at",
         metavar="RFC3339",
@@ -170,7 +170,7 @@ _EVIDENCE_OPTIONS: list[Callable[[Any], Any]] = [
 def _read_request(  # noqa: PLR0913 - one parameter an option
     *,
     file: BinaryIO,
-    at: datetime,
+    at: datetime | None,
     nonce: str | None,
     clouds: tuple[str, ...],
     max_age: int | None,
@@ -187,10 +187,12 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
         skew=timedelta(seconds=skew),
         subscriptions=subscriptions or None,
     )
+    # What is piped here may be made after this process started: read it, then look at the clock.
+    evidence = read_evidence(file)
     return EvidenceRequest(
-        evidence=read_evidence(file),
+        evidence=evidence,
         verifier=Verifier(read_store(trust_path, clouds), policy),
-        at=at,
+        at=at or datetime.now(UTC),
         demands={
             "nonce": nonce,
             "intermediates": read_certificates(intermediates_path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
@@ -32,8 +32,11 @@ def trust() -> None:
 @options.cloud_option
 @options.trust_option
 @options.format_option
-def list_(at: datetime, clouds: tuple[str, ...], trust_path: Path | None, output: str) -> int:
+def list_(
+    at: datetime | None, clouds: tuple[str, ...], trust_path: Path | None, output: str
+) -> int:
     """List anchors and intermediates per cloud, with the days that each has left."""
+    at = at or datetime.now(UTC)
     store = options.read_store(trust_path, clouds)
     chosen = [cloud for cloud in Cloud if not clouds or str(cloud) in clouds]
     if output == "json":
@@ -71,13 +74,18 @@ def list_(at: datetime, clouds: tuple[str, ...], trust_path: Path | None, output
 @options.trust_option
 @options.format_option
 def check(
-    warn_days: int, at: datetime, clouds: tuple[str, ...], trust_path: Path | None, output: str
+    warn_days: int,
+    at: datetime | None,
+    clouds: tuple[str, ...],
+    trust_path: Path | None,
+    output: str,
 ) -> int:
     """Tell when the pinned paths end; exit with 1 when one does so soon.
 
     A CA counts by its key: an expired certificate is no alarm while a cross-signed or renewed
     twin of it still leads to an anchor, nor is a CA that has retired for good.
     """
+    at = at or datetime.now(UTC)
     store = options.read_store(trust_path, clouds)
     chosen = options.chosen_clouds(clouds)
     lifetimes = [item for cloud in sorted(chosen) for item in ca_lifetimes(store, cloud)]

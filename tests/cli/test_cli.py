@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from attest.cli import main
+from attest.testing import FakeAuthority
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 REAL = VECTORS / "real" / "regular_2026_06_tls_g2_rsa_ca_ocsp_02.json"
@@ -210,6 +214,18 @@ def test_bad_input(attest: Attest, tmp_path: Path, content: bytes, code: str) ->
     inspected = attest("inspect", file)
     assert inspected.status == 0
     assert code in inspected.out
+
+
+def test_now_is_when_the_evidence_is_there(tmp_path: Path) -> None:
+    """In a pipe the document may be made after the verifier started: it is not of the future."""
+    authority = FakeAuthority()
+    trust = tmp_path / "trust.pem"
+    trust.write_bytes(authority.trust_pem())
+    command = [sys.executable, "-m", "attest", "verify", "-", "--trust", str(trust)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        time.sleep(1.5)
+        process.communicate(authority.sign().json.encode(), timeout=60)
+    assert process.returncode == 0
 
 
 def test_own_trust_says_so(attest: Attest) -> None:
