@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
+from attest.testing.imds.schema import text
+
 _IDENTITY_KEYS = frozenset({"client_id", "msi_res_id", "object_id", "type"})
 _EVENT_KEYS = frozenset(
     {
@@ -77,7 +79,8 @@ class Identity:
         """Make an identity of a row of ``identities``; ids that are not given are made up.
 
         Raises:
-            ValueError: a key is unknown, or the type is neither ``system`` nor ``user``.
+            ValueError: a key is unknown, an id is not a string, or the type is neither ``system``
+                nor ``user``.
         """
         check_keys(row, _IDENTITY_KEYS, f"identities[{index}]")
         kind = row.get("type", "user")
@@ -91,9 +94,9 @@ class Identity:
         resource = vm_resource_id if kind == "system" else own
         return cls(
             system=kind == "system",
-            client_id=str(row.get("client_id", _made_up("client", vm_resource_id, index))),
-            object_id=str(row.get("object_id", _made_up("object", vm_resource_id, index))),
-            msi_res_id=str(row.get("msi_res_id", resource)),
+            client_id=_text(row, "client_id", _made_up("client", vm_resource_id, index)),
+            object_id=_text(row, "object_id", _made_up("object", vm_resource_id, index)),
+            msi_res_id=_text(row, "msi_res_id", resource),
         )
 
 
@@ -128,28 +131,28 @@ class ScheduledEvent:
         """Make an event of a row of ``events``; times are in seconds.
 
         Raises:
-            ValueError: a key is unknown, the type is not one, or a number is not one.
+            ValueError: a key is unknown, the type is not one, or a value has the wrong type.
         """
         check_keys(row, _EVENT_KEYS, f"events[{index}]")
         kind = str(row.get("type", ""))
         if kind not in MINIMUM_NOTICE:
             msg = f"events[{index}]: the type is one of {', '.join(MINIMUM_NOTICE)}, not {kind!r}"
             raise ValueError(msg)
-        notice = 0 if row.get("started") else MINIMUM_NOTICE[kind]
+        notice = 0 if flag(row, "started") else MINIMUM_NOTICE[kind]
         resources = row.get("resources", [vm_name])
         if not isinstance(resources, (list, tuple)):
             msg = f"events[{index}]: resources is not an array"
             raise ValueError(msg)  # noqa: TRY004 - a wrong file, not a wrong call
         return cls(
-            event_id=str(row.get("id", _made_up("event", vm_name, index).upper())),
+            event_id=_text(row, "id", _made_up("event", vm_name, index).upper()),
             kind=kind,
             after=_seconds(row, "after", 0),
             notice=_seconds(row, "notice", notice),
             finish=_seconds(row, "finish", _FINISH),
             duration=int(_number(row, "duration", -1, -1)),
-            source=str(row.get("source", "Platform")),
-            description=str(row.get("description", _DESCRIPTIONS[kind])),
-            resources=tuple(map(str, resources)),
+            source=_text(row, "source", "Platform"),
+            description=_text(row, "description", _DESCRIPTIONS[kind]),
+            resources=tuple(text(one, "resources") for one in resources),
         )
 
 
@@ -172,7 +175,8 @@ class LoadBalancer:
         """Make a load balancer of the table ``loadbalancer``.
 
         Raises:
-            ValueError: a key is unknown, or a value is not an array of tables.
+            ValueError: a key is unknown, or a value is not an array of tables of texts and whole
+                numbers.
         """
         if not isinstance(balancer, Mapping):
             msg = "loadbalancer is not a table"
@@ -186,6 +190,9 @@ class LoadBalancer:
             ):
                 msg = f"loadbalancer.{key} is not an array of tables"
                 raise ValueError(msg)
+            if not all(isinstance(value, (str, int)) for row in part for value in row.values()):
+                msg = f"loadbalancer.{key} has a value that is neither a string nor a number"
+                raise ValueError(msg)
             parts.append(tuple(dict(row) for row in part))
         return cls(*parts)
 
@@ -194,6 +201,23 @@ class LoadBalancer:
         parts = (self.public_ip_addresses, self.inbound_rules, self.outbound_rules)
         rules = dict(zip(_BALANCER_KEYS, map(list, parts), strict=True))
         return {"loadbalancer": rules}
+
+
+def flag(row: Mapping[str, object], key: str) -> bool:
+    """Return a switch, which is off where it is absent.
+
+    Raises:
+        ValueError: it is not a boolean.
+    """
+    value = row.get(key, False)
+    if not isinstance(value, bool):
+        msg = f"{key} is neither true nor false"
+        raise ValueError(msg)  # noqa: TRY004 - a wrong file, not a wrong call
+    return value
+
+
+def _text(row: Mapping[str, object], key: str, default: str) -> str:
+    return text(row.get(key, default), key)
 
 
 def _number(row: Mapping[str, object], key: str, default: float, least: float = 0) -> float:

@@ -183,7 +183,7 @@ def complete(tree: object, path: str) -> object:
     """
     children = _CHILDREN.get(path)
     if children is None:
-        return _text(tree, path)
+        return text(tree, path)
     if children == ("[]",):
         if not isinstance(tree, (list, tuple)):
             raise _wrong(path, "an array")
@@ -207,7 +207,12 @@ def _blank(path: str) -> object:
     return () if children == ("[]",) else {}
 
 
-def _text(value: object, path: str) -> str:
+def text(value: object, path: str) -> str:
+    """Return a value as IMDS has it, a string; numbers and booleans may stand for one.
+
+    Raises:
+        ValueError: it is none of them.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, (str, int)):

@@ -57,8 +57,10 @@ class HttpFault:
         if not isinstance(status, int) or not _FIRST_ERROR <= status <= _LAST_ERROR:
             raise ValueError("a fault's status is an HTTP error")
         HTTPStatus(status)
-        if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
-            raise ValueError("a fault's times is a number")
+        if times is not None and (
+            isinstance(times, bool) or not isinstance(times, int) or times < 0
+        ):
+            raise ValueError("a fault's times is a number from 0")
         return cls(path, status, times)
 
     def take(self, path: str) -> bool:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Self, cast
 
 from attest.testing.imds import schema
-from attest.testing.imds.parts import Identity, LoadBalancer, ScheduledEvent, check_keys
+from attest.testing.imds.parts import Identity, LoadBalancer, ScheduledEvent, check_keys, flag
 
 _KEYS = frozenset(
     {
@@ -89,7 +89,9 @@ class VirtualMachine:
         check_keys(changes, _KEYS, f"vm.{name}")
         whole = merge(_defaults(), changes)
         compute = _with_derived(table(whole, "compute"))
-        tags = {str(key): str(value) for key, value in table(whole, "tags").items()}
+        tags = {
+            key: schema.text(value, f"tags.{key}") for key, value in table(whole, "tags").items()
+        }
         identities = rows(whole, "identities") if "identities" in whole else [{"type": "system"}]
         resource_id = str(compute["resourceId"])
         balancer = whole.get("loadbalancer")
@@ -110,8 +112,8 @@ class VirtualMachine:
                 ScheduledEvent.from_mapping(row, str(compute["name"]), index)
                 for index, row in enumerate(rows(whole, "events"))
             ),
-            tenant_id=str(whole.get("tenant_id", _TENANT)),
-            classic=_flag(whole.get("classic", False)),
+            tenant_id=schema.text(whole.get("tenant_id", _TENANT), "tenant_id"),
+            classic=flag(whole, "classic"),
             listen=None if listen is None else str(listen),
             description=MappingProxyType(dict(changes)),
         )
@@ -195,13 +197,6 @@ def rows(parent: Mapping[str, object], key: str) -> Sequence[Mapping[str, object
     if not isinstance(value, (list, tuple)) or not all(isinstance(row, Mapping) for row in value):
         msg = f"{key} is not an array of tables"
         raise ValueError(msg)
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        msg = "classic is neither true nor false"
-        raise ValueError(msg)  # noqa: TRY004 - a wrong file, not a wrong call
     return value
 
 
