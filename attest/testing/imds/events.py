@@ -58,7 +58,7 @@ def next_events(emulator: Emulator) -> list[dict[str, object]]:
 
 
 def _document(version: str, emulator: Emulator, now: datetime) -> dict[str, object]:
-    incarnation = 1
+    incarnation = emulator.incarnation
     listed: list[dict[str, object]] = []
     for event in emulator.vm.events:
         if version < _TYPES.get(event.kind, ""):

@@ -17,6 +17,7 @@ from attest.testing.imds.vm import VirtualMachine
 
 Clock = Callable[[], datetime]
 
+CHANGES = 3  # of a scheduled event: it is announced, starts, and is over
 _FIRST_ERROR = 400
 _LAST_ERROR = 599
 _FAULT_KEYS = frozenset({"path", "status", "times"})
@@ -114,6 +115,7 @@ class Emulator:
         fault: the name of a mutation that every document gets, ``None`` for none.
         http_faults: error answers on demand.
         started: when it was started.
+        incarnation: ``DocumentIncarnation`` before the first change of the VM's events.
         approvals: EventId -> when it was approved.
         documents: api-version -> the document in the cache.
         issued: (object id, resource) -> the token in the cache.
@@ -131,6 +133,7 @@ class Emulator:
     fault: str | None = None
     http_faults: list[HttpFault] = field(default_factory=list)
     started: datetime = field(init=False)
+    incarnation: int = 1
     approvals: dict[str, datetime] = field(default_factory=dict)
     documents: dict[str, CachedDocument] = field(default_factory=dict)
     issued: dict[tuple[str, str], CachedToken] = field(default_factory=dict)
@@ -168,6 +171,8 @@ class Emulator:
         with self.lock:
             if vm.events != self.vm.events:
                 self.started = self.clock()
+                # Past every change that the former events can have gone through.
+                self.incarnation += CHANGES * len(self.vm.events)
                 self.approvals.clear()
             self.vm = vm
             self.documents.clear()

@@ -116,6 +116,18 @@ def test_new_events_start_now(endpoint: Endpoint, clock: Clock) -> None:
     ]
 
 
+def test_new_events_raise_the_incarnation(make_endpoint: MakeEndpoint, clock: Clock) -> None:
+    """A client that has seen a number must not take a later document for the same one."""
+    path = "/metadata/scheduledevents"
+    endpoint = make_endpoint({"events": [{"type": "Reboot", "notice": 1, "finish": 1}]})
+    clock.advance(2)
+    last = endpoint.get(path)["DocumentIncarnation"]
+    for events in ([{"type": "Freeze"}], [{"type": "Freeze", "after": 5}], [{"type": "Preempt"}]):
+        endpoint.patch(events=events)
+        assert endpoint.get(path)["DocumentIncarnation"] > last
+        last = endpoint.get(path)["DocumentIncarnation"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
