@@ -34,6 +34,9 @@ _HANDLERS: Mapping[str, Handler] = {
     "scheduledevents": scheduled_events,
     "versions": versions,
 }
+# "Only the attested and network endpoints support VMs created by using the classic deployment
+# model" (the page); the load balancer says more than that there is none.
+_NOT_CLASSIC = frozenset({"identity", "scheduledevents"})
 
 
 class AppOptions(TypedDict, total=False):
@@ -101,7 +104,7 @@ def _add_metadata(app: Flask, emulator: Emulator) -> None:
         del path  # Flask's name for what check() takes from the request
         call = check(request, emulator)
         handler = _HANDLERS.get(call.category)
-        if handler is None:
+        if handler is None or (emulator.vm.classic and call.category in _NOT_CLASSIC):
             raise errors.not_found()
         return handler(call, emulator)
 

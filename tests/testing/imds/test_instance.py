@@ -204,7 +204,8 @@ def test_a_classic_vm_has_only_its_network(make_endpoint: MakeEndpoint) -> None:
     """A classic vm has only its network."""
     classic = make_endpoint({"classic": True})
     assert set(classic.get("/metadata/instance")) == {"network"}
-    assert classic.ask("/metadata/instance/compute").status_code == 404
+    for path in ("instance/compute", "identity/info", "scheduledevents", "loadbalancer"):
+        assert classic.ask(f"/metadata/{path}").status_code == 404, path
 
 
 def test_the_emulator_has_no_field_that_no_table_has() -> None:
