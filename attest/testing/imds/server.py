@@ -60,8 +60,10 @@ class FakeImds:
 
         Raises:
             OSError: the address cannot be bound.
-            ValueError: there is no such mutation, shape or api-version.
+            ValueError: the address is empty, or there is no such mutation, shape or api-version.
         """
+        if not address[0]:
+            raise ValueError("the address is empty; 0.0.0.0 is every interface")
         vm = VirtualMachine.default() if vm is None else vm
         settings: AppOptions = {"rate_limit": None, "identity_rate_limit": None, **options}
         with socket.create_server(address) as bound:
@@ -88,21 +90,27 @@ class FakeImds:
         return found
 
     def start(self) -> Self:
-        """Serve in a thread of its own."""
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True, name="fake-imds")
+        """Serve in a thread of its own.
+
+        Raises:
+            RuntimeError: it has been started before; a stopped server has lost its port.
+        """
+        if self._thread is not None:
+            raise RuntimeError("this FakeImds has been started before; make another one")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.05},
+            daemon=True,
+            name="fake-imds",
+        )
         self._thread.start()
         return self
 
-    def serve_forever(self) -> None:
-        """Serve in this thread until :meth:`stop` is called in another one."""
-        self._server.serve_forever(poll_interval=0.05)
-
     def stop(self) -> None:
-        """Stop serving and free the port."""
+        """Stop serving and free the port; once it is stopped, do nothing."""
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
-            self._thread = None
         self._server.server_close()
 
     def __enter__(self) -> Self:

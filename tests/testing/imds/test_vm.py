@@ -133,6 +133,22 @@ def test_the_port_is_free_again() -> None:
     FakeImds(address=("127.0.0.1", port)).stop()
 
 
+def test_it_is_started_once_and_stopped_as_often_as_one_likes() -> None:
+    """A second start would serve from a port that is gone; a second stop is harmless."""
+    imds = FakeImds()
+    with imds, pytest.raises(RuntimeError, match="started before"):
+        imds.start()
+    imds.stop()
+    with pytest.raises(RuntimeError, match="started before"):
+        imds.start()
+
+
+def test_no_address_is_not_every_address() -> None:
+    """An empty variable in a script does not open the emulator to the network."""
+    with pytest.raises(ValueError, match="address is empty"):
+        FakeImds(address=("", 0))
+
+
 def test_an_address_that_is_taken() -> None:
     """An address that is taken."""
     with FakeImds() as imds, pytest.raises(OSError, match="in use"):
