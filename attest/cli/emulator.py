@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from attest.testing import FakeAuthority
     from attest.testing.imds import FakeImds, VirtualMachine
 
+_LAST_PORT = 65535
+
 
 @click.command()
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8169, show_default=True)
+@click.option("--port", type=click.IntRange(0, _LAST_PORT), default=8169, show_default=True)
 @click.option(
     "--cloud",
     type=click.Choice([str(cloud) for cloud in Cloud]),
@@ -111,14 +113,18 @@ def _places(
             msg = f"there is no VM {name!r}: {', '.join(machines)}"
             raise click.ClickException(msg)
         return [(machines[name], address)]
-    chosen = next((vm for vm in machines.values() if not vm.listen), None)
-    first = [] if chosen is None else [(chosen, address)]
-    return [*first, *((vm, _address(vm.listen)) for vm in machines.values() if vm.listen)]
+    without = [vm for vm in machines.values() if not vm.listen]
+    for vm in without[1:]:
+        click.echo(f"VM {vm.name}: not served, it has no address of its own (listen)", err=True)
+    return [
+        *((vm, address) for vm in without[:1]),
+        *((vm, _address(vm.listen)) for vm in machines.values() if vm.listen),
+    ]
 
 
 def _address(listen: str) -> tuple[str, int]:
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or not 0 <= int(port) <= _LAST_PORT:
         msg = f"listen is HOST:PORT, not {listen!r}"
         raise click.ClickException(msg)
     return host, int(port)
@@ -127,7 +133,7 @@ def _address(listen: str) -> tuple[str, int]:
 def _serve(
     make: Callable[..., FakeImds], places: list[tuple[VirtualMachine, tuple[str, int]]]
 ) -> None:
-    """Serve every VM, all with one authority, until SIGINT or SIGTERM."""
+    """Serve every VM, all of one authority and each in its region, until SIGINT or SIGTERM."""
     done = threading.Event()
 
     def finish(_number: int, _frame: FrameType | None) -> None:
@@ -138,11 +144,13 @@ def _serve(
         servers: list[FakeImds] = []
         for vm, (host, port) in places:
             try:
-                server = make(vm, authority=authority, address=(host, port))
+                location = str(vm.compute["location"])
+                own = authority.in_region(location) if authority and location else authority
+                server = make(vm, authority=own, address=(host, port))
             except (OSError, ValueError) as error:
                 raise click.ClickException(f"{host}:{port}: {error}") from error
             stack.callback(server.stop)
-            authority = server.authority
+            authority = authority or server.authority
             servers.append(server)
             click.echo(f"VM {vm.name}: {server.url}  trust: {server.url}/_fake/trust.pem")
         for number in (signal.SIGINT, signal.SIGTERM):

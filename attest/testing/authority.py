@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,7 @@ from attest.testing import encoder
 from attest.testing.document import DocumentFields, FakeDocument
 from attest.testing.evidence import FakeSigner, SignedEvidence
 from attest.testing.keys import Digest, PrivateKey, new_ec_key, new_rsa_key
-from attest.testing.pki import (
-    CertificationAuthority,
-    Validity,
-)
+from attest.testing.pki import CertificationAuthority, Validity
 from attest.testing.shapes import BUILDERS, Settings, Shape
 from attest.testing.signers import SignerOptions
 from attest.trust import TrustStore
@@ -115,6 +113,13 @@ class FakeAuthority:
         if moment.tzinfo is None:
             raise ValueError("now must be aware, such as datetime.now(UTC)")
         return moment.astimezone(UTC).replace(microsecond=0)
+
+    def in_region(self, region: str) -> FakeAuthority:
+        """Return this authority, CAs and revocations shared, with a signer of another region."""
+        other = copy.copy(self)
+        other.region = region
+        other.default_signer = other.issue_signer()
+        return other
 
     @property
     def signer(self) -> x509.Certificate:

@@ -12,25 +12,25 @@ import stat
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
 
+from attest import AppraisalPolicy, Cloud, TrustStore, Verifier
 from attest.cli.emulator import emulator
 from attest.cli.fetch import fetch
-from attest.imds import ImdsClient
+from attest.imds import ImdsClient, ImdsTimeoutError
 from attest.testing.imds import FakeImds, load_vms, signing
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "emulator.md"
 MAIN = f"""#!{sys.executable}
-from attest.cli import cli, main
-from attest.cli.emulator import emulator
-from attest.cli.fetch import fetch
+from attest.cli import main
 
-cli.add_command(fetch)
-cli.add_command(emulator)
 main()
 """
 
@@ -94,13 +94,17 @@ def test_fetch_asks_for_the_version_it_is_told(live: FakeImds) -> None:
         (["--shape", "nothing"], "nothing"),
         (["--config", "{bad}"], "unknown keys"),
         (["--config", "{listen}"], "HOST:PORT"),
+        (["--config", "{port}"], "HOST:PORT"),
+        (["--config", "{port}"], "VM c: not served"),
+        (["--host", ""], "the address is empty"),
     ],
 )
 def test_the_emulator_refuses_to_start(tmp_path: Path, arguments: list[str], message: str) -> None:
     """A wrong option or file is told before anything is served."""
     (tmp_path / "bad.toml").write_text("[web]")
     (tmp_path / "listen.toml").write_text("[vm.a]\n[vm.b]\nlisten = 'here'")
-    names = {"bad": tmp_path / "bad.toml", "listen": tmp_path / "listen.toml"}
+    (tmp_path / "port.toml").write_text("[vm.a]\n[vm.b]\nlisten = '127.0.0.1:65536'\n[vm.c]")
+    names = {name: tmp_path / f"{name}.toml" for name in ("bad", "listen", "port")}
     words = [word.format(**names) for word in arguments]
     done = CliRunner().invoke(emulator, ["--port", "0", *words])
     assert done.exit_code != 0
@@ -113,12 +117,25 @@ def test_the_emulator_lists_its_faults() -> None:
     assert done.stdout.split() == list(signing.fault_names())
 
 
+def _trust_of(pem: bytes) -> TrustStore:
+    certificates = x509.load_pem_x509_certificates(pem)
+    return TrustStore.from_certificates(
+        anchors=[one for one in certificates if one.issuer == one.subject],
+        intermediates=[one for one in certificates if one.issuer != one.subject],
+        clouds={Cloud.USGOV},
+    )
+
+
 def test_the_emulator_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """Two VMs at two addresses, one authority; SIGTERM ends it with status 0."""
+    """Two VMs at two addresses, in two regions, of one authority; SIGTERM ends it with status 0."""
     first, second = _free_port(), _free_port()
     config = tmp_path / "vm.toml"
-    config.write_text(f"[vm.a]\n[vm.b]\nlisten = '127.0.0.1:{second}'\ncompute.sku = 'second'")
+    config.write_text(
+        f"[vm.a]\n[vm.b]\nlisten = '127.0.0.1:{second}'\n"
+        "compute = { sku = 'second', location = 'northeurope' }"
+    )
     command = ["attest", "emulator", "--port", str(first), "--config", str(config)]
+    command += ["--rate-limit", "3", "--cloud", "usgov", "--shape", "ecdsa", "--cache-nonce"]
     environment = _install(tmp_path)
     with subprocess.Popen(
         [shutil.which("attest", path=environment["PATH"]) or "attest", *command[1:]],
@@ -131,11 +148,20 @@ def test_the_emulator_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         lines = [process.stdout.readline() for _ in range(2)]
         client = ImdsClient(f"http://127.0.0.1:{second}")
         compute = client.instance()["compute"]
+        evidence = [client.attested_document(nonce) for nonce in ("1", "2")]
+        hasty = ImdsClient(client.endpoint, retry_seconds=0)
+        with pytest.raises(ImdsTimeoutError, match="429"):
+            [hasty.instance() for _ in range(4)]
+        with urlopen(f"http://127.0.0.1:{first}/_fake/trust.pem", timeout=10) as answer:
+            store = _trust_of(answer.read())
         process.send_signal(signal.SIGTERM)
         status = process.wait(timeout=20)
     assert [line.split()[1] for line in lines] == ["a:", "b:"]
     assert isinstance(compute, dict)
     assert compute["sku"] == "second"
+    assert evidence[0] == evidence[1], "--cache-nonce"
+    verifier = Verifier(store, AppraisalPolicy(clouds={Cloud.USGOV}))
+    assert verifier.verify(evidence[0], at=datetime.now(UTC)).region == "northeurope"
     assert status == 0
 
 
