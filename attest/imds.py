@@ -95,7 +95,8 @@ class ImdsClient:
         monotonic: returns a time in seconds that never goes back.
 
     Raises:
-        ValueError: the endpoint is not an ``http://`` address without a path.
+        ValueError: the endpoint is not an ``http://`` address without a path, or ``retry_seconds``
+            is negative or not a number.
     """
 
     def __init__(
@@ -113,8 +114,11 @@ class ImdsClient:
             raise ValueError("the endpoint is not of the form http://HOST[:PORT]")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError("the endpoint has a path or a query; it is of the form http://HOST")
+        parts.hostname.encode("idna")  # what connecting does, and fails in, too
+        if not retry_seconds >= 0:
+            raise ValueError("retry_seconds is not a number from 0")
         self._host = parts.hostname
-        self._port = parts.port or 80
+        self._port = http.client.HTTP_PORT if parts.port is None else parts.port
         self._pinned = api_version is not None
         self._api_version = api_version or API_VERSION
         self._timeout = timeout

@@ -345,3 +345,21 @@ def test_it_does_not_import_flask() -> None:
     """The client is for production."""
     code = "import sys, attest.imds; assert not {'flask', 'attest.testing'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_endpoint_whose_name_no_resolver_takes() -> None:
+    """It is refused when it is given, not when it is asked."""
+    with pytest.raises(ValueError, match="label"):
+        ImdsClient("http://a..example")
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_retries_end(seconds: float) -> None:
+    """A time that is never over is none."""
+    with pytest.raises(ValueError, match="retry_seconds"):
+        ImdsClient(retry_seconds=seconds)
+
+
+def test_port_zero_is_not_port_eighty() -> None:
+    """The port that was given is the one that is asked."""
+    assert ImdsClient("http://127.0.0.1:0").endpoint == "http://127.0.0.1:0"
