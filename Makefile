@@ -33,6 +33,8 @@ format: $(VENV)/dev ## Format the code
 
 bench: $(VENV)/dev ## Print speed and memory, as ratios of one run
 	@$(BIN)/python -m benchmarks
+	@echo
+	@$(BIN)/python -m benchmarks.bench_testing
 
 lock: $(VENV)/dev ## Write the locked requirements anew
 	$(LOCK) --upgrade pyproject.toml $(LOCKED)/build.in --output-file $(LOCKED)/core.txt
