@@ -31,8 +31,8 @@ def check_revocation(
 
     Args:
         path: the validated path.
-        crls: the CRLs to consult; those signed with SHA-1 or MD5, or not by an
-            issuer of the path, are not consulted.
+        crls: the CRLs to consult; those signed with SHA-1 or MD5, not by an issuer of the
+            path, or without the mandatory nextUpdate (RFC 5280 section 5.1.2.5) are not.
         at: the time of verification, aware; each CRL must be current then.
 
     Raises:
@@ -72,11 +72,16 @@ def _check_link(
 
 
 def _is_usable(crl: x509.CertificateRevocationList, path: CertificatePath) -> bool:
-    # A CRL in the name of an issuer, made with another key, must not stand before the good one.
+    # A CRL in the name of an issuer, made with another key, must not stand before the good one;
+    # OpenSSL takes one without nextUpdate for current for ever.
     try:
-        return isinstance(crl.signature_hash_algorithm, _CRL_HASHES) and any(
-            crl.issuer == issuer.subject and _signed(crl, issuer)
-            for issuer in path.certificates[1:]
+        return (
+            crl.next_update_utc is not None
+            and isinstance(crl.signature_hash_algorithm, _CRL_HASHES)
+            and any(
+                crl.issuer == issuer.subject and _signed(crl, issuer)
+                for issuer in path.certificates[1:]
+            )
         )
     except UNREADABLE:
         return False

@@ -179,3 +179,18 @@ def test_crls_are_judged_at_the_time_of_verification() -> None:
     assert verifier.verify(good_evidence(), at=AT, crls=crls)
     with refused(Code.REVOCATION_UNKNOWN, 9):
         verifier.verify(good_evidence(), at=EXPIRES, crls=crls)
+
+
+def test_a_crl_without_next_update_is_not_current_for_ever() -> None:
+    """RFC 5280 section 5.1.2.5 demands nextUpdate; OpenSSL would take the CRL at any time."""
+    root_crl, issuing_crl = good_crls()
+    version, algorithm, issuer, this_update, _next_update, *rest = der.parts(
+        root_crl.tbs_certlist_bytes
+    )
+    tbs = der.sequence(version, algorithm, issuer, this_update, *rest)
+    signature = sign(pki().root.key, tbs)
+    endless = x509.load_der_x509_crl(der.sequence(tbs, algorithm, der.tlv(0x03, b"\0", signature)))
+    assert endless.next_update_utc is None
+    assert endless.is_signature_valid(pki().root.certificate.public_key())  # type: ignore[arg-type]
+    with refused(Code.REVOCATION_UNKNOWN, 9, "no CRL tells"):
+        check_revocation(path(), [endless, issuing_crl], AT)
