@@ -124,6 +124,7 @@ class Verifier:
 
         Raises:
             AttestError: the evidence is refused; code, step and detail say why.
+            TypeError: the evidence is neither str, bytes nor a mapping.
             ValueError: ``at`` is not aware.
         """
         at = in_utc(at)
@@ -177,6 +178,7 @@ class Verifier:
         evidence: a step that needs what a failed one did not give is skipped.
 
         Raises:
+            TypeError: the evidence is neither str, bytes nor a mapping.
             ValueError: ``at`` is not aware.
         """
         at = in_utc(at)

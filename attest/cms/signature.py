@@ -123,7 +123,7 @@ class VerificationKey:
         self.family = _ECDSA if self._rsa is None else _RSA
 
     def verify(self, signature: bytes, message: bytes, digest: str) -> bool:
-        """Verify RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2) or ECDSA (RFC 5753 section 2.1.2)."""
+        """Verify RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2.2) or ECDSA (RFC 5753 section 2.1.3)."""
         try:
             if self._rsa is not None:
                 self._rsa.verify(signature, message, _PKCS1_V15, _HASHES[digest])
