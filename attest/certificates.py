@@ -140,7 +140,8 @@ def read_certificate_files(path: Path) -> list[x509.Certificate]:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file holds no certificate, or a damaged one; the message names it.
+        ValueError: a file holds no certificate, or a damaged one, or a folder holds no such
+            file; the message names it.
     """
     return _read_files(path, load_certificates, {".pem", ".crt", ".cer"})
 
@@ -150,7 +151,8 @@ def read_crl_files(path: Path) -> list[x509.CertificateRevocationList]:
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file holds no CRL, or a damaged one; the message names it.
+        ValueError: a file holds no CRL, or a damaged one, or a folder holds no such file; the
+            message names it.
     """
     return _read_files(path, load_crls, {".crl", ".pem"})
 
@@ -159,6 +161,8 @@ def _read_files(path: Path, load: Callable[[bytes], list[_T]], suffixes: set[str
     files = [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in suffixes)
+        if not files:
+            raise ValueError(f"{path}: no file of it ends in {' or '.join(sorted(suffixes))}")
     found: list[_T] = []
     for file in files:
         try:

@@ -13,7 +13,7 @@ from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.document import AttestedDocument, Plan
 from attest.errors import Code, DocumentError, FreshnessError, PolicyError, SignerError, quote
 
-_MAX_SKEW = timedelta(days=1)
+MAX_SKEW = timedelta(days=1)
 _CONVERSIONS: dict[str, Callable[[Any], object]] = {
     "clouds": Cloud,
     "subscriptions": str.casefold,
@@ -77,7 +77,7 @@ class AppraisalPolicy:
         for duration in (self.max_age, self.skew, self.max_lifetime):
             if duration is not None and duration < timedelta(0):
                 raise ValueError(f"a duration is negative: {duration}")
-        if self.skew > _MAX_SKEW:
+        if self.skew > MAX_SKEW:
             raise ValueError(f"clocks that differ by {self.skew} tell no time")
         if Plan() in (self.plans or ()):
             raise ValueError("a plan must name at least one of name, product and publisher")

@@ -163,7 +163,9 @@ class TrustStore:
         """
         try:
             certificates = read_certificate_files(path)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise TrustStoreError(f"{error.filename}: {error.strerror}") from None
+        except ValueError as error:
             raise TrustStoreError(str(error)) from None
         return cls.from_certificates(
             anchors=[c for c in certificates if is_self_signed(c)],

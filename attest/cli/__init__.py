@@ -6,6 +6,8 @@ input that cannot be read.  Whatever goes wrong is said in one line on standard 
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -46,9 +48,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = cli.main(arguments, prog_name="attest", standalone_mode=False)
     except click.ClickException as error:
-        click.echo(f"attest: {error.format_message()}", err=True)
-        status = 2
+        status = _fail(error.format_message())
     except click.Abort:
-        click.echo("attest: interrupted", err=True)
-        status = 2
+        status = _fail("interrupted")
+    except OSError as error:
+        # Each command names the input that it cannot read; what is left is the output.
+        status = _fail(f"cannot write the output: {error.strerror}")
+        _drop_output()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> int:
+    """Say what went wrong, where it can be said; a command without arguments shows its help."""
+    with contextlib.suppress(OSError):
+        click.echo(message if message.startswith("Usage: ") else f"attest: {message}", err=True)
+    return 2
+
+
+def _drop_output() -> None:
+    """Send what could not be written nowhere, or Python tries again at its end and complains."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())

@@ -25,7 +25,7 @@ from attest.times import rfc3339
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"), metavar="CERT")
+@click.argument("file", type=options.InputFile("rb"), metavar="CERT")
 @click.option(
     "--untrusted",
     "untrusted_path",
@@ -64,14 +64,14 @@ def chain(
         result = check_chain(
             store,
             certificate,
-            at=at or datetime.now(UTC),
+            at=options.or_now(at),
             name=name,
             cloud=Cloud(cloud) if cloud else None,
             untrusted=untrusted,
             crls=options.read_crls(crl_path),
         )
     except AttestError as error:
-        status = refuse(error, output)
+        status = refuse(error, output, options.trust_note(trust_path))
         if error.code is Code.ISSUER_UNKNOWN:
             _say_where_issuer_is(certificate)
         return status

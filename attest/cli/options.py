@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 import click
 from cryptography import x509
@@ -16,28 +18,55 @@ from attest.certificates import read_certificate_files, read_crl_files
 from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.errors import TrustStoreError
 from attest.evidence import MAX_TEXT
-from attest.policy import AppraisalPolicy
+from attest.policy import MAX_SKEW, AppraisalPolicy
+from attest.times import in_utc
 from attest.trust import TrustStore
 from attest.verifier import Verifier
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
+_MAX_SECONDS = 10**9  # some 31 years, where no other limit is known
+
+
+class InputFile(click.File):
+    """A file to read, or standard input for ``-``, which may be closed."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str] | IO[Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> IO[Any]:
+        """Open the file.
+
+        Raises:
+            click.BadParameter: it cannot be opened.
+        """
+        if value == "-" and sys.stdin is None:
+            self.fail("standard input is closed", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 def _parse_time(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> datetime | None:
-    """Parse a point in time with a UTC offset (RFC 3339)."""
+    """Parse a point in time with a UTC offset (RFC 3339); ``None`` is now."""
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-        aware = moment.utcoffset() is not None
+        return in_utc(datetime.fromisoformat(value))
     except ValueError:
-        aware = False
-    if not aware:
-        raise click.BadParameter(f"{value!r} is not a time such as 2026-06-25T18:57:45Z")
-    return moment.astimezone(UTC)
+        msg = f"{value!r} is not a time such as 2026-06-25T18:57:45Z"
+        raise click.BadParameter(msg) from None
+
+
+def or_now(at: datetime | None) -> datetime:
+    """Return the time asked for, by default now.
+
+    Call it when the input has been read: that may take until after a document was signed.
+    """
+    return datetime.now(UTC) if at is None else at
 
 
 def at_option(function: _F) -> _F:
@@ -46,7 +75,7 @@ def at_option(function: _F) -> _F:
         "--at",
         metavar="RFC3339",
         callback=_parse_time,
-        help="Verify for this time, such as 2026-06-25T18:57:45Z.  [default: now]",
+        help="The time that counts, such as 2026-06-25T18:57:45Z.  [default: now]",
     )(function)
 
 
@@ -62,16 +91,15 @@ def format_option(function: _F) -> _F:
     )(function)
 
 
-def cloud_option(function: _F) -> _F:
-    """Add ``--cloud``, which may be repeated."""
+def cloud_option(what: str, default: str = "every cloud but germany") -> Callable[[_F], _F]:
+    """Return what adds ``--cloud``, which may be repeated; ``what`` says what it does."""
     return click.option(
         "--cloud",
         "clouds",
         type=click.Choice([str(cloud) for cloud in Cloud]),
         multiple=True,
-        help="Accept signers of this cloud only; may be repeated.  "
-        "[default: every cloud but germany]",
-    )(function)
+        help=f"{what} this cloud only; may be repeated.  [default: {default}]",
+    )
 
 
 def trust_option(function: _F) -> _F:
@@ -130,19 +158,19 @@ def evidence_command(function: Callable[[EvidenceRequest], int]) -> click.Comman
 
 
 _EVIDENCE_OPTIONS: list[Callable[[Any], Any]] = [
-    click.argument("file", type=click.File("rb"), default="-"),
+    click.argument("file", type=InputFile("rb"), default="-"),
     click.option("--nonce", help="The nonce that the VM was given; refuse any other."),
     at_option,
-    cloud_option,
+    cloud_option("Accept signers of"),
     click.option(
         "--max-age",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, _MAX_SECONDS),
         metavar="SECONDS",
         help="Refuse a document created longer ago than this.",
     ),
     click.option(
         "--skew",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, int(MAX_SKEW.total_seconds())),
         metavar="SECONDS",
         default=0,
         show_default=True,
@@ -187,12 +215,11 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
         skew=timedelta(seconds=skew),
         subscriptions=subscriptions or None,
     )
-    # What is piped here may be made after this process started: read it, then look at the clock.
     evidence = read_evidence(file)
     return EvidenceRequest(
         evidence=evidence,
         verifier=Verifier(read_store(trust_path, clouds), policy),
-        at=at or datetime.now(UTC),
+        at=or_now(at),
         demands={
             "nonce": nonce,
             "intermediates": read_certificates(intermediates_path),
@@ -266,12 +293,7 @@ def read_crls(path: Path | None) -> list[x509.CertificateRevocationList] | None:
     Raises:
         click.ClickException: a file cannot be read, or there is none.
     """
-    if path is None:
-        return None
-    crls = _read(path, read_crl_files)
-    if not crls:
-        raise click.ClickException(f"{path} holds no CRL")
-    return crls
+    return None if path is None else _read(path, read_crl_files)
 
 
 def _read(path: Path, read: Callable[[Path], list[_T]]) -> list[_T]:

@@ -9,6 +9,7 @@ import certifi
 import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -29,21 +30,23 @@ def trust() -> None:
 
 @trust.command("list")
 @options.at_option
-@options.cloud_option
+@options.cloud_option("List", default="every cloud of the store")
 @options.trust_option
 @options.format_option
 def list_(
     at: datetime | None, clouds: tuple[str, ...], trust_path: Path | None, output: str
 ) -> int:
     """List anchors and intermediates per cloud, with the days that each has left."""
-    at = at or datetime.now(UTC)
+    at = options.or_now(at)
     store = options.read_store(trust_path, clouds)
-    chosen = [cloud for cloud in Cloud if not clouds or str(cloud) in clouds]
+    chosen = [c for c in Cloud if (str(c) in clouds if clouds else store.anchors_for(c))]
     if output == "json":
-        print_json({"generation": store.generation, "clouds": _list_json(store, chosen, at)})
+        listed = {"generation": store.generation, "clouds": _list_json(store, chosen, at)}
+        print_json(listed | options.trust_note(trust_path))
         return 0
     to = console()
     to.print(Text(f"Trust store, generation {store.generation[:16]}", style="bold"))
+    _print_trust_warning(to, trust_path)
     for cloud in chosen:
         to.print()
         to.print(Text(f"{cloud} ({cloud.signer_domain})", style="bold"))
@@ -64,13 +67,14 @@ def list_(
 @trust.command()
 @click.option(
     "--warn-days",
-    type=click.IntRange(min=0),
+    metavar="DAYS",
+    type=click.IntRange(0, 36_500),
     default=90,
     show_default=True,
     help="Exit with 1 when a live path ends within so many days.",
 )
 @options.at_option
-@options.cloud_option
+@options.cloud_option("Check")
 @options.trust_option
 @options.format_option
 def check(
@@ -83,30 +87,42 @@ def check(
     """Tell when the pinned paths end; exit with 1 when one does so soon.
 
     A CA counts by its key: an expired certificate is no alarm while a cross-signed or renewed
-    twin of it still leads to an anchor, nor is a CA that has retired for good.
+    twin of it still leads to an anchor, nor is a CA that has retired for good.  A cloud of which
+    every path has ended is one.
     """
-    at = at or datetime.now(UTC)
+    at = options.or_now(at)
     store = options.read_store(trust_path, clouds)
     chosen = options.chosen_clouds(clouds)
     lifetimes = [item for cloud in sorted(chosen) for item in ca_lifetimes(store, cloud)]
     live = [item for item in lifetimes if item.live_until >= at]
-    soon = [item for item in live if item.live_until < at + timedelta(days=warn_days)]
+    soon = [item for item in live if item.live_until - at < timedelta(days=warn_days)]
+    dead = sorted(chosen - {item.cloud for item in live})
     if output == "json":
         print_json(
             {
                 "checked_at": rfc3339(at),
                 "generation": store.generation,
+                "ended": [str(cloud) for cloud in dead],
                 "ending_soon": [_lifetime_json(item) for item in soon],
                 "live": [_lifetime_json(item) for item in live],
                 "retired": len(lifetimes) - len(live),
                 "anchors_in_certifi": _anchors_in_certifi(store),
             }
+            | options.trust_note(trust_path)
         )
     else:
+        _print_trust_warning(console(), trust_path)
         _print_check(store, at, lifetimes, soon)
     if soon:
         click.echo(f"attest: {len(soon)} live paths end within {warn_days} days", err=True)
-    return 1 if soon else 0
+    for cloud in dead:
+        click.echo(f"attest: no live path is left for the cloud {cloud}", err=True)
+    return 1 if soon or dead else 0
+
+
+def _print_trust_warning(to: Console, trust_path: Path | None) -> None:
+    if trust_path is not None:
+        to.print(Text(options.trust_warning(trust_path), style="yellow"))
 
 
 def _members(store: TrustStore, cloud: Cloud) -> list[tuple[str, x509.Certificate]]:

@@ -23,7 +23,7 @@ def verify(request: EvidenceRequest) -> int:
     try:
         result = request.verifier.verify(request.evidence, at=request.at, **request.demands)
     except AttestError as error:
-        return refuse(error, request.output)
+        return refuse(error, request.output, trust_note(request.trust_path))
     if request.output == "json":
         print_json(result.to_dict() | trust_note(request.trust_path))
     else:

@@ -9,13 +9,13 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pytest
 
-from attest.cli import main
-from attest.testing import FakeAuthority
+from attest.cli import main, options
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 REAL = VECTORS / "real" / "regular_2026_06_tls_g2_rsa_ca_ocsp_02.json"
@@ -161,6 +161,12 @@ def test_verify_accepts(attest: Attest, arguments: list[str]) -> None:
         (["verify", "."], "directory"),
         (["verify", str(REAL), "--at", "yesterday"], "yesterday"),
         (["verify", str(REAL), "--at", "2026-06-25T18:57:45"], "2026-06-25T18:57:45"),
+        (["verify", str(REAL), "--at", "9999-12-31T23:59:59-01:00"], "9999-12-31"),
+        (["verify", str(REAL), "--skew", "86401"], "86401"),
+        (["inspect", str(REAL), "--max-age", "99999999999999999"], "99999999999999999"),
+        (["trust", "check", "--warn-days", "9999999999"], "9999999999"),
+        (["verify", str(REAL), "--trust", "no/file"], "loaded: no/file: No such file"),
+        (["verify", str(REAL), "--intermediates", str(FORGERIES.parent)], "no file of it"),
         (["verify", str(REAL), "--cloud", "mars"], "mars"),
         (["verify", str(REAL), "--max-age", "-1"], "-1"),
         (["verify", str(REAL), "--trust", "no/such/file"], "no/such/file"),
@@ -187,7 +193,7 @@ def test_empty_folder_of_crls_is_no_way_around_revocation(attest: Attest, tmp_pa
     """``--crl`` with a folder without CRLs is an error, not a verification without CRLs."""
     outcome = attest("verify", REAL, "--at", AT, "--crl", tmp_path)
     assert outcome.status == 2
-    assert "holds no CRL" in outcome.err
+    assert outcome.err == f"attest: cannot read {tmp_path}: no file of it ends in .crl or .pem\n"
 
 
 @pytest.mark.parametrize(
@@ -237,6 +243,13 @@ def test_own_trust_says_so(attest: Attest) -> None:
     assert attest("verify", good, "--at", FORGERY_AT).status == 1
     refused = attest("verify", good, *arguments)
     assert "issuer_unknown" in refused.err
+    refusal = json.loads(attest("verify", good, *arguments, "--format", "json").out)
+    assert (refusal["verified"], refusal["trust"]) == (False, str(folder / "root.pem"))
+    for command in ("list", "check"):
+        store = ["trust", command, "--trust", folder / "root.pem"]
+        assert "INSTEAD OF the pinned store" in attest(*store).out
+        shown = json.loads(attest(*store, "--format", "json").out)
+        assert shown["trust"] == str(folder / "root.pem")
     verified = attest("verify", good, *arguments, *intermediate)
     assert verified.status == 0
     assert "INSTEAD OF the pinned store" in verified.out
@@ -348,3 +361,77 @@ def test_version(attest: Attest) -> None:
     outcome = attest("--version")
     assert outcome.status == 0
     assert outcome.out.startswith("attest, version ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["trust"]])
+def test_help_where_no_command_is_given(attest: Attest, arguments: list[str]) -> None:
+    """The help alone, and the exit status of a usage error."""
+    outcome = attest(*arguments)
+    assert outcome.status in {0, 2}
+    assert (outcome.out + outcome.err).startswith("Usage: attest ")
+
+
+def test_now_is_when_the_evidence_has_been_read(
+    attest: Attest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document signed after the command was started is not from the future."""
+    read = options.read_evidence
+    times: list[datetime] = []
+
+    def read_slowly(stream: BinaryIO) -> str | bytes:
+        evidence = read(stream)
+        time.sleep(0.01)
+        times.append(datetime.now(UTC))
+        return evidence
+
+    monkeypatch.setattr(options, "read_evidence", read_slowly)
+    file = tmp_path / "evidence"
+    file.write_bytes(REAL.read_bytes())
+    detail = json.loads(attest("verify", file, "--format", "json").out)["detail"]
+    before = datetime.fromisoformat(detail.rpartition(" before ")[2])
+    assert before >= times[0]
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        "verify {real} --at {at} >/dev/full",
+        "verify {real} --at {at} --format json >/dev/full",
+        "verify {real} --format json >/dev/full",
+        "inspect {real} >/dev/full",
+        "trust list >/dev/full",
+        "--help >/dev/full",
+        "verify <&-",
+        "chain - <&-",
+    ],
+)
+def test_unusable_standard_streams(shell: str) -> None:
+    """An output that cannot be written or a closed input: one line, exit status 2."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    words = shell.format(real=REAL, at=AT)
+    done = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -m attest {words}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("attest: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_cloud_without_live_paths_is_an_alarm(attest: Attest) -> None:
+    """Retired CAs are none, as long as there are others."""
+    outcome = attest("trust", "check", "--cloud", "china", "--at", "2060-01-01T00:00:00Z")
+    assert outcome.status == 1
+    assert outcome.err == "attest: no live path is left for the cloud china\n"
+
+
+def test_trust_list_shows_the_clouds_of_the_store(attest: Attest) -> None:
+    """Every cloud of the pinned store; of a store for three clouds, those three."""
+    pinned = json.loads(attest("trust", "list", "--format", "json").out)
+    assert list(pinned["clouds"]) == ["public", "usgov", "china", "germany"]
+    own = attest("trust", "list", "--trust", FORGERIES / "root.pem", "--format", "json")
+    assert list(json.loads(own.out)["clouds"]) == ["public", "usgov", "china"]
