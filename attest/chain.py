@@ -13,7 +13,7 @@ from attest.errors import Code, PathError, SignerError, quote
 from attest.path import CertificatePath, Origin, PathValidator
 from attest.result import path_to_list
 from attest.revocation import check_revocation
-from attest.signer import signer_name
+from attest.signer import read_signer
 from attest.times import in_utc, rfc3339
 from attest.trust import TrustStore
 
@@ -72,14 +72,15 @@ def check_chain(
     Raises:
         SignerError: where cloud or name must be derived from the certificate's own names:
             ``signer_name_mismatch`` when they are not Azure's, ``cloud_not_allowed`` when they
-            are of another cloud than the one given.
+            are of another cloud than the one given, ``signer_key_unsupported`` or
+            ``signer_usage_invalid`` when it could sign no document.
         PathError: no valid path.
         RevocationError: a certificate is revoked, or a CRL is missing.
         ValueError: ``at`` is not aware.
     """
     at = in_utc(at)
     if name is None or cloud is None:
-        own = signer_name(certificate)
+        own = read_signer(certificate)
         if cloud not in {None, own.cloud}:
             msg = f"the certificate's own names are of the cloud {own.cloud}, not {cloud}"
             raise SignerError(Code.CLOUD_NOT_ALLOWED, msg)

@@ -117,10 +117,10 @@ class Inspection:
         }
 
 
-def rejection_to_dict(error: AttestError) -> dict[str, object]:
-    """Return a refusal as JSON values."""
+def rejection_to_dict(error: AttestError, verdict: str = "verified") -> dict[str, object]:
+    """Return a refusal as JSON values; ``verdict`` names the member that says no."""
     return {
-        "verified": False,
+        verdict: False,
         "code": str(error.code),
         "step": error.step,
         "detail": error.detail,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,7 +71,7 @@ def chain(
             crls=options.read_crls(crl_path),
         )
     except AttestError as error:
-        status = refuse(error, output, options.trust_note(trust_path))
+        status = refuse(error, output, options.trust_note(trust_path), "valid")
         if error.code is Code.ISSUER_UNKNOWN:
             _say_where_issuer_is(certificate)
         return status

@@ -37,14 +37,16 @@ def print_json(value: Mapping[str, object]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def refuse(error: AttestError, output: str, note: dict[str, object]) -> int:
+def refuse(
+    error: AttestError, output: str, note: dict[str, object], verdict: str = "verified"
+) -> int:
     """Say why evidence was refused; JSON holds the ``note`` as well.
 
     Returns:
         The exit status.
     """
     if output == "json":
-        print_json(rejection_to_dict(error) | note)
+        print_json(rejection_to_dict(error, verdict) | note)
     where = f"step {error.step}, {TITLES[error.step]}"
     click.echo(f"attest: refused: {error.code} ({where}): {printable(error.detail)}", err=True)
     return 1
