@@ -10,13 +10,18 @@ REAL := tests/vectors/real/regular_2026_06_tls_g2_rsa_ca_ocsp_02.json
 FORGED := tests/vectors/forged_subscription.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo serve test lint format bench lock clean
 
 help: ## Show this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(VENV)/core ## Verify a real document, and see a forged one refused
+demo: $(VENV)/run ## Verify a real document, see a forged one refused, and both over HTTP
 	@PATH="$(BIN):$$PATH" bash .ci/demo $(REAL) $(FORGED)
+	@echo
+	@$(BIN)/python .ci/demo-service
+
+serve: $(VENV)/run ## Run the HTTP service on http://127.0.0.1:8080, state in ./data
+	@ATTEST_DATA_DIR="$${ATTEST_DATA_DIR:-data}" $(BIN)/attest serve
 
 test: $(VENV)/dev ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
@@ -35,10 +40,13 @@ bench: $(VENV)/dev ## Print speed and memory, as ratios of one run
 	@$(BIN)/python -m benchmarks
 	@echo
 	@$(BIN)/python -m benchmarks.bench_testing
+	@echo
+	@$(BIN)/python -m benchmarks.bench_service
 
 lock: $(VENV)/dev ## Write the locked requirements anew
-	$(LOCK) --upgrade pyproject.toml $(LOCKED)/build.in --output-file $(LOCKED)/core.txt
-	$(LOCK) --upgrade pyproject.toml $(LOCKED)/build.in --constraints $(LOCKED)/core.txt \
+	$(LOCK) --upgrade pyproject.toml $(LOCKED)/build.in --extra service --extra testing \
+		--output-file $(LOCKED)/run.txt
+	$(LOCK) --upgrade pyproject.toml $(LOCKED)/build.in --constraints $(LOCKED)/run.txt \
 		--all-extras --output-file $(LOCKED)/dev.txt
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -53,11 +61,11 @@ $(VENV)/bin/python:
 	@echo "setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/core: $(VENV)/bin/python $(LOCKED)/core.txt pyproject.toml
-	@$(PIP) install --require-hashes --requirement $(LOCKED)/core.txt
+$(VENV)/run: $(VENV)/bin/python $(LOCKED)/run.txt pyproject.toml
+	@$(PIP) install --require-hashes --requirement $(LOCKED)/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/dev: $(VENV)/core $(LOCKED)/dev.txt
+$(VENV)/dev: $(VENV)/run $(LOCKED)/dev.txt
 	@$(PIP) install --require-hashes --requirement $(LOCKED)/dev.txt
 	@touch $@

@@ -15,9 +15,12 @@ from collections.abc import Sequence
 import click
 
 from attest.cli.chain import chain
+from attest.cli.db import db
 from attest.cli.emulator import emulator
 from attest.cli.fetch import fetch
 from attest.cli.inspect import inspect
+from attest.cli.keys import keys
+from attest.cli.serve import serve
 from attest.cli.trust import trust
 from attest.cli.verify import verify
 
@@ -33,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (verify, inspect, chain, trust, fetch, emulator):
+for command in (verify, inspect, chain, trust, fetch, emulator, serve, db, keys):
     cli.add_command(command)
 
 

@@ -1,0 +1,87 @@
+"""What an endpoint declares: enough to serve it, to guard it and to document it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flask import Response, request
+from pydantic import BaseModel, ValidationError
+
+from attest.strictjson import decode_utf8, loads_object
+from service.decisions import why_invalid
+from service.errors import ProblemError, ProblemType
+from service.keys import Scope
+
+_M = TypeVar("_M", bound=BaseModel)
+
+JSON = "application/json"
+MAX_BRACKETS = 100_000  # a batch of a thousand items with their lists, and not deep nesting
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    Attributes:
+        name: its name in metrics and in the OpenAPI document.
+        method: the HTTP method.
+        path: the path, without parameters.
+        summary: what it does, in a line.
+        view: the function that answers.
+        scope: which scope a key needs; ``None`` where none is asked for.
+        request: the model of the body, ``None`` where there is none.
+        status: the status of success.
+        response: the model of a success, or its media type where it is not JSON.
+        problems: the problems that it can end with, beside those that any can.
+        max_body: the largest body, in octets.
+        also: further statuses that answer with the model.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    view: Callable[[], Response]
+    response: type[BaseModel] | str
+    scope: Scope | None = None
+    request: type[BaseModel] | None = None
+    status: int = 200
+    problems: tuple[ProblemType, ...] = ()
+    max_body: int = 0
+    also: tuple[int, ...] = ()
+
+
+def read_object() -> dict[str, object]:
+    """Return the JSON object in the request's body.
+
+    Raises:
+        ProblemError: the body is of another type, too large, or no JSON object.
+    """
+    if request.mimetype != JSON:
+        raise ProblemError(ProblemType.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
+    body = request.get_data(cache=False)
+    try:
+        return loads_object(decode_utf8(body), max_brackets=MAX_BRACKETS)
+    except (ValueError, RecursionError) as error:
+        detail = f"the body is not a JSON object: {error}".encode("ascii", "replace").decode()
+        raise ProblemError(ProblemType.MALFORMED_REQUEST, detail[:300]) from None
+
+
+def read_body(model: type[_M]) -> _M:
+    """Return the request's body as its model.
+
+    Raises:
+        ProblemError: the body is not what the model says.
+    """
+    try:
+        return model.model_validate(read_object())
+    except (ValidationError, OverflowError) as error:
+        detail = why_invalid(error) if isinstance(error, ValidationError) else str(error)
+        raise ProblemError(ProblemType.MALFORMED_REQUEST, detail) from None
+
+
+def json_response(body: str, status: int = 200) -> Response:
+    """Return a response with JSON that is text already."""
+    return Response(body, status, mimetype=JSON)

@@ -1,0 +1,143 @@
+"""``attest serve``: the application under gunicorn, in the foreground.
+
+The master process runs the migrations, loads the application once and forks workers.  SIGHUP
+makes it read the settings and the trust store anew and replace the workers one generation by the
+next while the listening socket stays open; settings that cannot be used change nothing.  SIGTERM
+lets the workers finish what they have begun.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from prometheus_client.multiprocess import mark_process_dead
+
+from service import migrate
+from service.app import create_app, service_of
+from service.database import Database
+from service.errors import UnavailableError
+from service.keys import KeyStore
+from service.settings import Settings, SettingsError
+
+_LOG = logging.getLogger("attest.service")
+_WORKER_TIMEOUT = 60  # seconds without a sign of life
+# Longer than nginx keeps idle connections (60 s), so that it never sends into a closing one.
+_KEEPALIVE = 75
+
+
+class Server(BaseApplication):
+    """gunicorn's idea of an application.
+
+    Attributes:
+        settings: the settings in force.
+    """
+
+    def __init__(self, load: Callable[[], Settings]) -> None:
+        """Prepare the first generation.
+
+        Args:
+            load: reads the settings, now and at each SIGHUP.
+
+        Raises:
+            SettingsError: the settings cannot be used.
+            UnavailableError: the database does not answer.
+        """
+        self._load = load
+        self.settings, self._application = _prepare(load)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Hand gunicorn its configuration."""
+        for name, value in gunicorn_config(self.settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:  # type: ignore[override] # a Flask is WSGI, whatever it says
+        """Return the application of this generation."""
+        return self._application
+
+    def reload(self) -> None:
+        """Make the next generation, or keep this one where that fails."""
+        try:
+            self.settings, self._application = _prepare(self._load)
+        except (SettingsError, UnavailableError) as error:
+            _LOG.error("reload refused, the settings in force stay: %s", error)
+            return
+        self.callable = None
+        super().reload()
+
+
+def _prepare(load: Callable[[], Settings]) -> tuple[Settings, Flask]:
+    settings = load()
+    migrate.upgrade(settings.database)
+    database = Database(settings.database)
+    try:
+        check_exposure(settings, has_keys=KeyStore(database).any())
+    finally:
+        database.close()  # workers must not inherit connections
+    return settings, create_app(settings)
+
+
+def check_exposure(settings: Settings, *, has_keys: bool) -> None:
+    """Refuse to answer strangers while no API key exists.
+
+    Raises:
+        SettingsError: the address is not loopback, or proxies bring requests from elsewhere.
+    """
+    if has_keys or settings.insecure_no_auth:
+        return
+    cure = "make a key with `attest keys new`, or allow it with --insecure-no-auth"
+    if not _is_loopback(settings.host):
+        raise SettingsError(f"no API key exists and {settings.host} is not loopback: {cure}")
+    if settings.trusted_proxies:
+        raise SettingsError(f"no API key exists and trusted_proxies is set: {cure}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def gunicorn_config(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's own settings."""
+    shared_memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes a nameless file there
+    return {
+        "bind": settings.bind,
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "worker_class": "service.worker.ReadDeadlineWorker",
+        "logger_class": "service.worker.JsonLogger",
+        "loglevel": settings.log_level,
+        "preload_app": True,
+        "timeout": _WORKER_TIMEOUT,
+        "graceful_timeout": settings.graceful_timeout,
+        "keepalive": _KEEPALIVE,
+        "worker_tmp_dir": str(shared_memory) if shared_memory.is_dir() else None,
+        "certfile": _text(settings.tls_certificate),
+        "keyfile": _text(settings.tls_key),
+        "control_socket_disable": True,
+        "proc_name": "attest",
+        "post_worker_init": _after_fork,
+        "child_exit": _forget,
+    }
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _after_fork(worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
+    service_of(worker.app.wsgi()).after_fork()
+
+
+def _forget(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

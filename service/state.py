@@ -1,0 +1,104 @@
+"""The parts of a running service, put together once for each application."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from attest import TrustStore
+from service import metrics
+from service.challenges import ChallengeStore
+from service.database import Database
+from service.decisions import Decider
+from service.errors import UnavailableError
+from service.keys import KeyStore
+from service.logs import DecisionLog
+from service.settings import Settings
+from service.trust import load_trust
+
+Clock = Callable[[], datetime]
+SWEEP_SECONDS = 30.0
+_LOG = logging.getLogger("attest.service")
+
+
+def system_clock() -> datetime:
+    """Tell the time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that the endpoints share.
+
+    Attributes:
+        settings: the operator's settings.
+        clock: tells the time, aware.
+        store: the trust store.
+        database: the shared state.
+        challenges: the challenges in it.
+        keys: the API keys in it.
+        decider: decides on evidence.
+        decisions: where decisions are logged.
+    """
+
+    settings: Settings
+    clock: Clock
+    store: TrustStore
+    database: Database
+    challenges: ChallengeStore
+    keys: KeyStore
+    decider: Decider
+    decisions: DecisionLog
+
+    def after_fork(self) -> None:
+        """Make a worker of this process: connections of its own, and its housekeeping."""
+        self.database.after_fork()
+        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+
+    def sweep(self) -> None:
+        """Delete what has expired, and count the challenges that nobody used."""
+        swept = self.challenges.sweep(self.clock())
+        metrics.CHALLENGES_EXPIRED.inc(swept.expired)
+
+    def _keep_house(self) -> None:
+        never = threading.Event()
+        while not never.wait(SWEEP_SECONDS):
+            try:
+                self.sweep()
+            except UnavailableError as error:
+                _LOG.warning("sweeping failed: %s", error)
+            except Exception:  # the thread must live on, and there is nobody to tell
+                _LOG.exception("sweeping failed")
+
+
+def build(settings: Settings, clock: Clock = system_clock) -> Service:
+    """Put the parts together; opens no connection yet.
+
+    Raises:
+        SettingsError: the trust store cannot be loaded.
+    """
+    store = load_trust(settings)
+    database = Database(settings.database, pool_size=settings.threads + 1)
+    challenges = ChallengeStore(
+        database,
+        form=settings.challenge_format,
+        lifetime=timedelta(seconds=settings.challenge_lifetime),
+    )
+    if settings.test_trust is not None:
+        _LOG.warning(
+            "TEST TRUST: %s is trusted; no result of this service proves anything about Azure",
+            settings.test_trust,
+        )
+    return Service(
+        settings=settings,
+        clock=clock,
+        store=store,
+        database=database,
+        challenges=challenges,
+        keys=KeyStore(database),
+        decider=Decider(settings, store, challenges, clock),
+        decisions=DecisionLog(),
+    )
