@@ -70,7 +70,7 @@ class Service:
                 self.sweep()
             except UnavailableError as error:
                 _LOG.warning("sweeping failed: %s", error)
-            except Exception:  # the thread must live on, and there is nobody to tell
+            except Exception:  # noqa: BLE001 - the thread must live on, and there is nobody to tell
                 _LOG.exception("sweeping failed")
 
 
