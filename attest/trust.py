@@ -104,7 +104,7 @@ class TrustStore:
         return cls.load(folder)
 
     @classmethod
-    def load(cls, folder: Path | Traversable) -> TrustStore:
+    def load(cls, folder: str | Path | Traversable) -> TrustStore:
         """Load a folder that holds ``manifest.json`` and the PEM files that it lists.
 
         Every file must be what the manifest says, every PEM file must be listed, and every
@@ -113,7 +113,7 @@ class TrustStore:
         Raises:
             TrustStoreError: one of these does not hold; the message names the file.
         """
-        entries = read_manifest(folder)
+        entries = read_manifest(Path(folder) if isinstance(folder, str) else folder)
         anchors = [entry for entry in entries if entry.role is Role.ANCHOR]
         intermediates = [entry for entry in entries if entry.role is Role.INTERMEDIATE]
         if not anchors:
@@ -153,7 +153,7 @@ class TrustStore:
         return store
 
     @classmethod
-    def from_pem(cls, path: Path, *, clouds: Collection[Cloud]) -> TrustStore:
+    def from_pem(cls, path: str | Path, *, clouds: Collection[Cloud]) -> TrustStore:
         """Build a store from a PEM file, or a folder's ``*.pem``, ``*.crt`` and ``*.cer`` files.
 
         Self-signed certificates become anchors, the others intermediates, all for ``clouds``.
@@ -162,7 +162,7 @@ class TrustStore:
             TrustStoreError: a file cannot be read, or none holds an anchor.
         """
         try:
-            certificates = read_certificate_files(path)
+            certificates = read_certificate_files(Path(path))
         except OSError as error:
             raise TrustStoreError(f"{error.filename}: {error.strerror}") from None
         except ValueError as error:

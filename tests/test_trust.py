@@ -138,3 +138,13 @@ def test_a_missing_certs_package_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(resources, "files", missing)
     with pytest.raises(TrustStoreError, match="certs"):
         TrustStore.bundled()
+
+
+def test_folders_and_files_may_be_texts(tmp_path: Path) -> None:
+    """A path is a path, written as a text or not."""
+    folder = str(resources.files("certs"))
+    assert TrustStore.load(folder).generation == TrustStore.bundled().generation
+    file = tmp_path / "root.pem"
+    file.write_bytes(pem_of(pki().root.certificate))
+    store = TrustStore.from_pem(str(file), clouds={Cloud.PUBLIC})
+    assert store.anchors_for(Cloud.PUBLIC) == (pki().root.certificate,)
