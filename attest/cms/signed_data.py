@@ -95,10 +95,11 @@ def select_signer(signed_data: SignedData) -> bytes:
             certificates answer to the sid, or the one that does has a serial number that is
             not positive (RFC 5280 section 4.1.2.2).
     """
+    sid = signed_data.sid
     found = set()
     for der in signed_data.certificates:
         identity = _identity(der)
-        if signed_data.sid in {identity.issuer_and_serial_number, identity.key_identifier}:
+        if sid in {identity.issuer_and_serial_number, identity.key_identifier}:
             if identity.issuer_and_serial_number[1] <= 0:
                 msg = "the signer certificate's serial number is not positive"
                 raise CmsError(Code.CMS_MALFORMED, msg)
