@@ -23,4 +23,4 @@ def in_utc(at: datetime) -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Format an aware time as RFC 3339, in UTC, to the second."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+    return f"{in_utc(moment).isoformat(timespec='seconds')[:-6]}Z"

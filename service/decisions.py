@@ -7,11 +7,11 @@ by nothing else: junk costs no challenge and never reaches the database.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
 
 from cryptography import x509
 from pydantic import ValidationError
@@ -26,16 +26,14 @@ from attest import (
     Verifier,
     cms,
 )
-from attest.cache import BoundedCache
 from attest.certificates import load_certificates
 from attest.evidence import decode_evidence
-from attest.path import CertificatePath
 from attest.policy import appraise, check_cloud, check_freshness
-from attest.result import document_to_dict, path_to_list
-from attest.times import rfc3339
 from service import metrics
 from service.challenges import ChallengeStore
+from service.encoding import encode
 from service.errors import ChallengeError, ProblemError, ProblemType, UnavailableError
+from service.rendering import Verified, render_path
 from service.schemas import Demands, VerifyRequest
 from service.settings import Settings
 from service.trust import load_crls
@@ -43,30 +41,29 @@ from service.trust import load_crls
 _LEEWAY = timedelta(seconds=1)  # documents' times are whole seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided on one document.
 
     Attributes:
         status: the HTTP status that says so: 200, or 400, 422 or 503.
-        body: the attestation result, as JSON; empty where there is none.
         code: why the document is refused, ``None`` where it is verified.
         step: the step that refused it.
         detail: one line for a person.
         log: members of the log line.
+        verified: the verified document, where it is.
     """
 
     status: int
-    body: str = ""
     code: str | None = None
     step: int | None = None
     detail: str = ""
-    log: dict[str, object] = field(default_factory=dict)
+    log: Mapping[str, object] = MappingProxyType({})
+    verified: Verified | None = None
 
-    def outcome(self) -> str:
-        """Return the decision as JSON, as an item of a batch has it."""
-        if self.code is None:
-            return self.body
+    def outcome(self) -> bytes:
+        """Return the decision as JSON: the result, or how an item of a batch says no."""
+        if self.verified is not None:
+            return self.verified.encode()
         values = {
             "verified": False,
             "status": self.status,
@@ -84,7 +81,7 @@ class Decision:
         Raises:
             ProblemError: the document is not verified.
         """
-        if self.code is not None:
+        if self.verified is None:
             raise ProblemError(_PROBLEMS[self.status], self.detail, self.code, self.step)
 
 
@@ -93,7 +90,6 @@ _PROBLEMS = {
     422: ProblemType.EVIDENCE_REJECTED,
     503: ProblemType.UNAVAILABLE,
 }
-encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Decider:
@@ -120,10 +116,26 @@ class Decider:
         self._skew = timedelta(seconds=settings.skew)
         self._crls = None if settings.crls is None else load_crls(settings.crls)
         self._allow_caller_nonce = settings.allow_caller_nonce
-        self._test_trust = ',"test_trust":true' if settings.test_trust else ""
+        self._test_trust = settings.test_trust is not None
 
-    def decide(self, request: VerifyRequest) -> Decision:
-        """Decide on one document; count and describe what was decided."""
+    def decide_all(self, items: Iterable[object]) -> list[Decision]:
+        """Decide on the items of a batch, each of which may be anything, in order."""
+        # Step by step, not item by item: the processor's caches hold one step's code, not all.
+        read = [self._read(item) for item in items]
+        return [item if isinstance(item, Decision) else self._decide(item) for item in read]
+
+    def _read(self, values: object) -> VerifyRequest | Decision:
+        if isinstance(values, dict) and not isinstance(values.get("signature"), str):
+            # Not a document but, say, an error that IMDS answered with: the core's to refuse.
+            return self._refuse_malformed(values)
+        try:
+            return VerifyRequest.model_validate(values)
+        except ValidationError as error:
+            kind = ProblemType.MALFORMED_REQUEST.kind
+            return Decision(400, kind, detail=why_invalid(error))
+
+    def _decide(self, request: VerifyRequest) -> Decision:
+        """Decide on one document, and describe what was decided."""
         started = time.perf_counter()
         evidence_sha256 = hashlib.sha256(request.signature.encode()).hexdigest()
         log: dict[str, object] = {"evidence_sha256": evidence_sha256}
@@ -132,29 +144,16 @@ class Decider:
         except (AttestError, ChallengeError) as error:
             code = str(error.code)
             log |= {"result": "rejected", "code": code, "step": error.step, "detail": error.detail}
-            decision = Decision(422, "", code, error.step, error.detail, log)
+            decision = Decision(422, code, error.step, error.detail, log)
         except UnavailableError:
             metrics.DATABASE_ERRORS.inc()
             log |= {"result": "undecided", "code": "unavailable"}
             detail = "the database does not answer; nothing was verified"
-            decision = Decision(503, "", "unavailable", None, detail, log)
+            decision = Decision(503, "unavailable", None, detail, log)
         except ProblemError as error:
-            return Decision(400, "", error.problem.kind, None, error.detail, log)
-        seconds = time.perf_counter() - started
-        metrics.count_decision(decision.code, seconds)
-        log["microseconds"] = int(seconds * 1e6)
+            return Decision(400, error.problem.kind, None, error.detail, log)
+        log["microseconds"] = int((time.perf_counter() - started) * 1e6)
         return decision
-
-    def decide_on(self, values: object) -> Decision:
-        """Decide on a request, or an item of a batch, which may be anything."""
-        if isinstance(values, dict) and not isinstance(values.get("signature"), str):
-            # Not a document but, say, an error that IMDS answered with: the core's to refuse.
-            return self._refuse_malformed(values)
-        try:
-            request = VerifyRequest.model_validate(values)
-        except ValidationError as error:
-            return Decision(400, "", ProblemType.MALFORMED_REQUEST.kind, None, why_invalid(error))
-        return self.decide(request)
 
     def _refuse_malformed(self, values: dict[str, object]) -> Decision:
         try:
@@ -162,8 +161,7 @@ class Decider:
         except AttestError as error:
             code = str(error.code)
             log = {"result": "rejected", "code": code, "step": error.step, "detail": error.detail}
-            metrics.count_decision(code, 0.0)
-            return Decision(422, "", code, error.step, error.detail, log)
+            return Decision(422, code, error.step, error.detail, log)
         raise AssertionError("evidence without a signature was decoded")
 
     def _verify(self, request: VerifyRequest, log: dict[str, object]) -> Decision:
@@ -177,15 +175,17 @@ class Decider:
             intermediates=intermediates,
             crls=self._crls,
         )
-        _describe(result, log)
+        log["vm_id"] = result.document.vm_id
+        log["subscription_id"] = result.document.subscription_id
+        log["signer_sha256"] = render_path(result.path).signer_sha256
         if request.demands is not None:
             check_demands(result, request.demands, self._skew)
         freshness = "time"
         if request.nonce is not None:
             freshness = "challenge"
             self._use_challenge(request.nonce, result, evidence, log)
-        log |= {"result": "verified", "code": None, "freshness": freshness}
-        return Decision(200, self._render(result, freshness), log=log)
+        log["result"], log["code"], log["freshness"] = "verified", None, freshness
+        return Decision(200, log=log, verified=Verified(result, freshness, self._test_trust))
 
     def _use_challenge(
         self,
@@ -206,52 +206,6 @@ class Decider:
             allow_caller_nonce=self._allow_caller_nonce,
         )
         metrics.CHALLENGES_USED.inc()
-
-    def _render(self, result: AttestationResult, freshness: str) -> str:
-        """Write the result as JSON; of a path, which thousands of documents share, once."""
-        head = encode(
-            {
-                "verified": True,
-                "cloud": str(result.cloud),
-                "region": result.region,
-                "document": document_to_dict(result.document),
-                "verified_at": rfc3339(result.verified_at),
-                "valid_until": rfc3339(result.valid_until),
-                "freshness": freshness,
-            }
-        )
-        return f"{head[:-1]},{_rendered(result.path).json}{self._test_trust}}}"
-
-
-@dataclass(frozen=True, slots=True)
-class _RenderedPath:
-    """A path as JSON.  It holds the path, so that no other one gets the same id."""
-
-    path: CertificatePath
-    signer_sha256: object
-    json: str
-
-
-_RENDERED: BoundedCache[int, _RenderedPath] = BoundedCache(1024)
-
-
-def _rendered(path: CertificatePath) -> _RenderedPath:
-    # By identity: to hash a path is to hash its certificates, which takes longer than the rest.
-    known = _RENDERED.get(id(path))
-    if known is not None and known.path is path:
-        return known
-    chain = path_to_list(path)
-    signer = {name: value for name, value in chain[0].items() if name != "origin"}
-    text = f'"signer":{encode(signer)},"chain":{encode(chain)}'
-    rendered = _RenderedPath(path, signer["sha256"], text)
-    _RENDERED.put(id(path), rendered)
-    return rendered
-
-
-def _describe(result: AttestationResult, log: dict[str, object]) -> None:
-    log["vm_id"] = str(result.document.vm_id)
-    log["subscription_id"] = result.document.subscription_id
-    log["signer_sha256"] = _rendered(result.path).signer_sha256
 
 
 def check_demands(result: AttestationResult, demands: Demands, skew: timedelta) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +11,7 @@ from flask import Response, render_template
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.encoding import encode
 from service.endpoint import JSON, Endpoint, json_response
 from service.errors import ProblemType
 from service.schemas import Problem
@@ -46,7 +46,7 @@ class DocumentationApi:
 
     def openapi(self) -> Response:
         """``GET /openapi.json``."""
-        return json_response(json.dumps(self._document))
+        return json_response(encode(self._document))
 
     def docs(self) -> Response:
         """``GET /docs``: the document for people; one page without scripts or other files."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable
 
 from flask import Response, request
 
@@ -10,10 +12,11 @@ from attest import AttestError, check_chain
 from attest.times import rfc3339
 from service import metrics
 from service.access import KEY
-from service.decisions import Decision, encode, parse_certificates
+from service.decisions import Decision, parse_certificates
+from service.encoding import encode
 from service.endpoint import Endpoint, json_response, read_body, read_object
 from service.errors import ProblemError, ProblemType
-from service.frame import TRACE
+from service.frame import ROUTE, TRACE
 from service.keys import Scope
 from service.schemas import (
     BatchRequest,
@@ -26,6 +29,7 @@ from service.schemas import (
 )
 from service.state import Service
 
+MALFORMED = ProblemType.MALFORMED_REQUEST.status
 _BODY_PROBLEMS = (
     ProblemType.MALFORMED_REQUEST,
     ProblemType.BODY_TOO_LARGE,
@@ -48,10 +52,9 @@ class EvidenceApi:
 
     def verify(self) -> Response:
         """``POST /v1/verify``: 200 only when verified."""
-        decision = self._service.decider.decide_on(read_object())
-        self._log([decision])
+        (decision,) = self._decide([read_object()])
         decision.raise_if_refused()
-        return json_response(decision.body)
+        return json_response(decision.outcome())
 
     def verify_batch(self) -> Response:
         """``POST /v1/verify/batch``: one outcome for each item, in order."""
@@ -63,10 +66,9 @@ class EvidenceApi:
         if len(items) > limit:
             msg = f"{len(items)} items; the limit is {limit}"
             raise ProblemError(ProblemType.BODY_TOO_LARGE, msg)
-        decisions = [self._service.decider.decide_on(item) for item in items]
-        self._log(decisions)
-        outcomes = ",".join([decision.outcome() for decision in decisions])
-        return json_response(f'{{"outcomes":[{outcomes}]}}')
+        decisions = self._decide(items)
+        outcomes = b",".join([decision.outcome() for decision in decisions])
+        return json_response(b'{"outcomes":[%b]}' % outcomes)
 
     def chain(self) -> Response:
         """``POST /v1/chain``: validate the path of a certificate."""
@@ -88,15 +90,24 @@ class EvidenceApi:
         test = {"test_trust": True} if self._service.settings.test_trust else {}
         return json_response(encode(result.to_dict() | test))
 
-    def _log(self, decisions: Sequence[Decision]) -> None:
-        trace, key = request.environ[TRACE], request.environ.get(KEY)
+    def _decide(self, items: Iterable[object]) -> list[Decision]:
+        """Decide on the documents of a request; count and log the decisions."""
+        environ = request.environ
+        started = time.perf_counter()
+        decisions = self._service.decider.decide_all(items)
+        seconds = time.perf_counter() - started
+        decided = [decision for decision in decisions if decision.status != MALFORMED]
+        codes = Counter([decision.code or "verified" for decision in decided])
+        metrics.count_decisions(codes, environ[ROUTE], seconds)
+        trace, key = environ[TRACE], environ.get(KEY)
         common = {
             "request_id": trace.request_id,
             "trace_id": trace.trace_id,
             "span_id": trace.span_id,
             "key": key.name if key else None,
         }
-        self._service.decisions.write((d.log for d in decisions if d.log), common)
+        self._service.decisions.write([d.log for d in decisions if d.log], common)
+        return decisions
 
     def endpoints(self) -> list[Endpoint]:
         """Declare them."""

@@ -95,7 +95,7 @@ class VerifyRequest(Request):
         default=None, description="The challenge that this document answers."
     )
     intermediates: Annotated[list[Pem], Field(max_length=MAX_INTERMEDIATES)] = Field(
-        default=[], description="CA certificates that may link the signer to an anchor."
+        default_factory=list, description="CA certificates that may link the signer to an anchor."
     )
     demands: Demands | None = None
 

@@ -119,7 +119,7 @@ class Settings(BaseSettings):
 
     bind: str = "127.0.0.1:8080"
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
-    threads: int = Field(default=16, ge=1, le=256)
+    threads: int = Field(default=8, ge=1, le=256)
     graceful_timeout: int = Field(default=30, ge=1, le=3600)
     read_timeout: int = Field(default=10, ge=1, le=300)
     tls_certificate: Path | None = None

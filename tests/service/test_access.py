@@ -200,7 +200,7 @@ def test_key_is_never_logged(
     make: Make,
     authority: FakeAuthority,
     clock: Clock,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Neither the decision's line nor any other holds the key; its name is there."""
@@ -212,7 +212,7 @@ def test_key_is_never_logged(
     assert client.post("/v1/verify", json=signed(authority, clock), headers=headers).status_code
     client.post("/v1/verify", json={"signature": key}, headers=headers)
     client.post("/v1/challenges", headers=headers)
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     secret = key.split("_", 2)[2]
     assert secret not in out + err + caplog.text
     lines = [json.loads(line) for line in err.splitlines()]

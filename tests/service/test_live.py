@@ -79,7 +79,7 @@ def test_metrics_of_all_workers(sqlite_start: Starter, authority: FakeAuthority)
         match = re.search(r"^attest_verifications_total\{.*verified.*\} (\d+)", text, re.MULTILINE)
         assert match is not None
         assert int(match[1]) == 40
-        assert "attest_verification_seconds_count 40.0" in text
+        assert 'attest_verification_seconds_count{route="verify"} 40.0' in text
 
 
 def test_killed_worker(start: Starter, authority: FakeAuthority) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_metrics(make: Make, authority: FakeAuthority, clock: Clock) -> None:
 
     assert grown("attest_verifications_total", result="verified", code="verified") == 1
     assert grown("attest_verifications_total", result="rejected", code="challenge_used") == 1
-    assert grown("attest_verification_seconds_count") == 3
+    assert grown("attest_verification_seconds_count", route="verify") == 3
     assert grown("attest_challenges_total", event="issued") == 2
     assert grown("attest_challenges_total", event="used") == 1
     assert grown("attest_challenges_total", event="expired") == 1
@@ -85,19 +85,21 @@ def test_unknown_issuer_is_counted(make: Make, clock: Clock, tmp_path: Path) -> 
     assert samples(client)[key] == before + 1
 
 
-def test_decision_log(make: Make, authority: FakeAuthority, clock: Clock) -> None:
+def test_decision_log(make: Make, authority: FakeAuthority, clock: Clock, tmp_path: Path) -> None:
     """One line for each decision, tied to the request, with what an auditor asks for."""
-    stream = io.StringIO()
+    lines = tmp_path / "decisions.log"
     app = make(require_challenge=False)
     inner = service_of(app)
-    object.__setattr__(inner, "decisions", DecisionLog(stream))
+    descriptor = os.open(lines, os.O_WRONLY | os.O_CREAT)
+    object.__setattr__(inner, "decisions", DecisionLog(descriptor))
     evidence = signed(authority, clock)
     headers = {"X-Request-ID": "abc-1", "traceparent": PARENT}
     response = app.test_client().post(
         "/v1/verify/batch", json={"items": [evidence, {"signature": "!"}]}, headers=headers
     )
+    os.close(descriptor)
     assert response.headers["X-Request-ID"] == "abc-1"
-    good, bad = (json.loads(line) for line in stream.getvalue().splitlines())
+    good, bad = (json.loads(line) for line in lines.read_text().splitlines())
     for line in (good, bad):
         assert line["request_id"] == "abc-1"
         assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
@@ -170,3 +172,15 @@ def test_problem_types_are_documented() -> None:
     text = (Path(service.__file__).parent.parent / "docs/service.md").read_text()
     for problem in ProblemType:
         assert re.search(rf"^\| {problem.status} \| `{problem.kind}` \|", text, re.MULTILINE)
+
+
+def test_decision_log_in_pieces() -> None:
+    """A pipe with several writers keeps lines whole only up to PIPE_BUF octets at a time."""
+    read, write = os.pipe()
+    lines = [{"n": n, "detail": "x" * 300} for n in range(40)]
+    DecisionLog(write).write(lines, {"request_id": "r"})
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        told = [json.loads(line) for line in stream]
+    assert [line["n"] for line in told] == list(range(40))
+    assert {line["request_id"] for line in told} == {"r"}
