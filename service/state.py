@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from service import metrics
 from service.challenges import ChallengeStore
 from service.database import Database
 from service.decisions import Decider
-from service.errors import UnavailableError
+from service.housekeeping import Task, start_housekeeping
 from service.keys import KeyStore
 from service.logs import DecisionLog
 from service.settings import Settings
@@ -56,22 +55,16 @@ class Service:
     def after_fork(self) -> None:
         """Make a worker of this process: connections of its own, and its housekeeping."""
         self.database.after_fork()
-        threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
+        start_housekeeping(self.tasks())
 
     def sweep(self) -> None:
         """Delete what has expired, and count the challenges that nobody used."""
         swept = self.challenges.sweep(self.clock())
         metrics.CHALLENGES_EXPIRED.inc(swept.expired)
 
-    def _keep_house(self) -> None:
-        never = threading.Event()
-        while not never.wait(SWEEP_SECONDS):
-            try:
-                self.sweep()
-            except UnavailableError as error:
-                _LOG.warning("sweeping failed: %s", error)
-            except Exception:  # noqa: BLE001 - the thread must live on, and there is nobody to tell
-                _LOG.exception("sweeping failed")
+    def tasks(self) -> tuple[Task, ...]:
+        """Return what each worker does by the clock."""
+        return (Task("sweeping", SWEEP_SECONDS, self.sweep),)
 
 
 def build(settings: Settings, clock: Clock = system_clock) -> Service:

@@ -1,4 +1,4 @@
-"""``attest trust``: what is pinned, and until when it will do."""
+"""``attest trust check``."""
 
 from __future__ import annotations
 
@@ -7,64 +7,20 @@ from pathlib import Path
 
 import certifi
 import click
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from attest.certificates import common_name, describe
 from attest.cli import options
 from attest.cli.output import console, print_json, printable, styled
-from attest.clouds import Cloud
+from attest.cli.trust.shared import print_trust_warning
 from attest.lifetimes import CaLifetime, ca_lifetimes
-from attest.result import certificate_to_dict
 from attest.times import rfc3339
 from attest.trust import TrustStore
 
 
-@click.group()
-def trust() -> None:
-    """Show and check the pinned trust store."""
-
-
-@trust.command("list")
-@options.at_option
-@options.cloud_option("List", default="every cloud of the store")
-@options.trust_option
-@options.format_option
-def list_(
-    at: datetime | None, clouds: tuple[str, ...], trust_path: Path | None, output: str
-) -> int:
-    """List anchors and intermediates per cloud, with the days that each has left."""
-    at = options.or_now(at)
-    store = options.read_store(trust_path, clouds)
-    chosen = [c for c in Cloud if (str(c) in clouds if clouds else store.anchors_for(c))]
-    if output == "json":
-        listed = {"generation": store.generation, "clouds": _list_json(store, chosen, at)}
-        print_json(listed | options.trust_note(trust_path))
-        return 0
-    to = console()
-    to.print(Text(f"Trust store, generation {store.generation[:16]}", style="bold"))
-    _print_trust_warning(to, trust_path)
-    for cloud in chosen:
-        to.print()
-        to.print(Text(f"{cloud} ({cloud.signer_domain})", style="bold"))
-        table = Table("role", "subject", "issuer", "not after", "days left", box=None)
-        for role, certificate in _members(store, cloud):
-            days = (certificate.not_valid_after_utc - at).days
-            table.add_row(
-                role,
-                styled(common_name(certificate.subject)),
-                styled("-" if role == "anchor" else common_name(certificate.issuer)),
-                str(rfc3339(certificate.not_valid_after_utc))[:10],
-                Text("expired", style="dim") if days < 0 else str(days),
-            )
-        to.print(table)
-    return 0
-
-
-@trust.command()
+@click.command()
 @click.option(
     "--warn-days",
     metavar="DAYS",
@@ -111,37 +67,13 @@ def check(
             | options.trust_note(trust_path)
         )
     else:
-        _print_trust_warning(console(), trust_path)
+        print_trust_warning(console(), trust_path)
         _print_check(store, at, lifetimes, soon)
     if soon:
         click.echo(f"attest: {len(soon)} live paths end within {warn_days} days", err=True)
     for cloud in dead:
         click.echo(f"attest: no live path is left for the cloud {cloud}", err=True)
     return 1 if soon or dead else 0
-
-
-def _print_trust_warning(to: Console, trust_path: Path | None) -> None:
-    if trust_path is not None:
-        to.print(Text(options.trust_warning(trust_path), style="yellow"))
-
-
-def _members(store: TrustStore, cloud: Cloud) -> list[tuple[str, x509.Certificate]]:
-    anchors = [("anchor", certificate) for certificate in store.anchors_for(cloud)]
-    return anchors + [("intermediate", item) for item in store.intermediates_for(cloud)]
-
-
-def _list_json(store: TrustStore, clouds: list[Cloud], at: datetime) -> dict[str, object]:
-    return {
-        str(cloud): [
-            {
-                "role": role,
-                **certificate_to_dict(describe(certificate)),
-                "days_left": (certificate.not_valid_after_utc - at).days,
-            }
-            for role, certificate in _members(store, cloud)
-        ]
-        for cloud in clouds
-    }
 
 
 def _lifetime_json(item: CaLifetime) -> dict[str, object]:
