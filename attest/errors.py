@@ -9,6 +9,9 @@ from __future__ import annotations
 import enum
 from typing import Self
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 _HUGE_BITS = 128
 
 
@@ -105,6 +108,22 @@ class PathError(AttestError):
     """Step 8: no valid path leads from the signer certificate to a pinned anchor."""
 
 
+class IssuerUnknownError(PathError):
+    """Step 8: ``issuer_unknown``; everything before it was good.
+
+    Attributes:
+        certificate: the signer certificate, for whoever looks for its issuer.
+    """
+
+    def __init__(self, detail: str, certificate: x509.Certificate) -> None:
+        super().__init__(Code.ISSUER_UNKNOWN, detail)
+        self.certificate = certificate
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the certificate as its DER: cryptography's object cannot be pickled."""
+        return _issuer_unknown, (self.detail, self.certificate.public_bytes(Encoding.DER))
+
+
 class RevocationError(AttestError):
     """Step 9: a certificate of the path is revoked, or nobody can tell."""
 
@@ -115,6 +134,10 @@ class PolicyError(AttestError):
 
 class TrustStoreError(Exception):
     """The operator's own trust data is damaged; no evidence is to blame."""
+
+
+def _issuer_unknown(detail: str, certificate: bytes) -> IssuerUnknownError:
+    return IssuerUnknownError(detail, x509.load_der_x509_certificate(certificate))
 
 
 def quote(value: object, *, limit: int = 100) -> str:

@@ -26,7 +26,7 @@ from cryptography.x509.verification import (
 )
 
 from attest.certificates import common_name, is_issued_by, issued_under
-from attest.errors import Code, PathError, quote
+from attest.errors import Code, IssuerUnknownError, PathError, quote
 
 # CA certificates between the signer certificate and the anchor; Azure's longest path has two.
 MAX_DEPTH = 4
@@ -95,7 +95,8 @@ class PathValidator:
             candidates: further CA certificates and where they came from; never anchors.
 
         Raises:
-            PathError: ``issuer_unknown``, ``path_invalid``, ``certificate_expired`` or
+            IssuerUnknownError: ``issuer_unknown``.
+            PathError: ``path_invalid``, ``certificate_expired`` or
                 ``certificate_not_yet_valid``.
         """
         at = at.replace(microsecond=0)
@@ -182,7 +183,7 @@ def _refuse_if_unissued(certificate: x509.Certificate, issuers: Sequence[x509.Ce
         msg = f"{issuer_name} is known, and its key did not sign this certificate"
         raise PathError(Code.PATH_INVALID, msg) from None
     msg = f"no certificate of the issuer {issuer_name} leads to a pinned anchor"
-    raise PathError(Code.ISSUER_UNKNOWN, msg) from None
+    raise IssuerUnknownError(msg, certificate) from None
 
 
 def _authority_key_identifier(certificate: x509.Certificate) -> bytes | None:

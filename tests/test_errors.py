@@ -7,8 +7,9 @@ import pickle
 import pytest
 
 import attest
-from attest import AttestError, CmsError, Code
+from attest import AttestError, CmsError, Code, IssuerUnknownError
 from attest.errors import quote
+from tests.support.pki import pki
 
 STEPS = {
     1: {"evidence_too_large", "evidence_not_base64", "evidence_malformed"},
@@ -72,6 +73,16 @@ def test_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(CmsError(Code.SIGNER_COUNT, "none")))
     assert isinstance(error, CmsError)
     assert (error.code, error.step, error.detail) == (Code.SIGNER_COUNT, 2, "none")
+
+
+def test_an_unknown_issuer_names_the_certificate_that_has_it() -> None:
+    """And keeps it when it is pickled."""
+    signer = pki().signer.certificate
+    error = IssuerUnknownError("nobody", signer)
+    assert (error.code, error.step, error.certificate) == (Code.ISSUER_UNKNOWN, 8, signer)
+    copy = pickle.loads(pickle.dumps(error))
+    assert isinstance(copy, IssuerUnknownError)
+    assert (copy.code, copy.detail, copy.certificate) == (error.code, "nobody", signer)
 
 
 def test_a_damaged_store_is_no_refusal_of_evidence() -> None:
