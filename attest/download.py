@@ -11,9 +11,7 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import ipaddress
 import queue
-import re
 import socket
 import ssl
 import threading
@@ -26,79 +24,39 @@ from typing import IO, Protocol, Self
 import certifi
 
 from attest.errors import quote
+from attest.hosts import (
+    CRL_HOSTS,
+    ISSUER_HOSTS,
+    HostRule,
+    HostRules,
+    RefusedUrlError,
+    Target,
+    is_public,
+)
+
+__all__ = [
+    "CRL_HOSTS",
+    "ISSUER_HOSTS",
+    "Deadline",
+    "DownloadError",
+    "Downloader",
+    "HostRule",
+    "Network",
+    "SystemNetwork",
+]
 
 TIMEOUT = 3.0
 
-_MAX_URL = 2048
 _MAX_REDIRECTS = 3
 _MAX_ADDRESSES = 8
 _MAX_LOOKUPS = 16
 # Status line, headers and the overhead of chunks, beyond what the body may have.
 _MAX_FRAMING = 64 * 1024
-_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-# RFC 3986 without what such a URL never has and what a check of it could read otherwise than a
-# server: user information, query, fragment, parameters, and escapes of dots, slashes, backslashes,
-# percent signs, semicolons, control characters and whatever is not ASCII.
-_URL = re.compile(
-    r"(?P<scheme>(?i:https?))://(?P<host>[A-Za-z0-9.-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%(?!2[5EFef]|3[Bb]|5[Cc]|7[Ff])[2-7][0-9A-Fa-f])*)"
-)
-
-# ipaddress calls some of these global, more of them before 3.11.10.
-_SPECIAL = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            "168.63.129.16/32",  # the Azure host's agent, as seen from a VM
-            "192.0.0.0/24",  # IETF protocol assignments
-            "192.88.99.0/24",  # 6to4 relays
-            "2001::/23",  # IETF protocol assignments, Teredo among them
-            "2001:db8::/32",  # documentation
-            "2002::/16",  # 6to4
-            "3fff::/20",  # documentation
-        ),
-    )
-)
-# All that is assigned.  IPv4-mapped and NAT64 addresses, which hide another one, lie outside.
-_IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class DownloadError(Exception):
     """There is no such file to be had, or none that may be."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostRule:
-    """A host that may be asked.
-
-    Attributes:
-        host: its name; no other name, above or below it, is meant.
-        prefixes: what the path of a URL must begin with, any of them.
-    """
-
-    host: str
-    prefixes: tuple[str, ...] = ("/",)
-
-
-# Where the issuers of Azure's clouds publish their certificates, and their CRLs.
-ISSUER_HOSTS = (
-    HostRule("www.microsoft.com", ("/pki/", "/pkiops/")),
-    HostRule("caissuers.microsoft.com"),
-    HostRule("cacerts.digicert.com"),
-    HostRule("cacerts.digicert.cn"),
-    HostRule("cacerts.geotrust.com"),
-)
-CRL_HOSTS = (
-    HostRule("www.microsoft.com", ("/pki/", "/pkiops/")),
-    HostRule("crl.microsoft.com"),
-    HostRule("mscrl.microsoft.com"),
-    HostRule("crl2.microsoft.com"),
-    HostRule("crl3.digicert.com"),
-    HostRule("crl4.digicert.com"),
-    HostRule("crl.digicert.cn"),
-)
 
 
 class Deadline:
@@ -179,17 +137,6 @@ class SystemNetwork:
         return socket.create_connection((address, port), timeout)
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    scheme: str
-    host: str
-    path: str
-
-    @property
-    def port(self) -> int:
-        return _PORTS[self.scheme]
-
-
 class Downloader:
     """Downloads files from hosts that are listed.  Holds no state, and is safe to share."""
 
@@ -208,15 +155,15 @@ class Downloader:
                 resolves is checked, so that a test's network weakens no rule.
             timeout: seconds for one request, from the look-up of the name to the last octet.
         """
-        self._rules = {rule.host.lower(): rule.prefixes for rule in hosts}
+        self._rules = HostRules(hosts)
         self._network: Network = SystemNetwork() if network is None else network
         self._timeout = timeout
 
     def allows(self, url: str) -> bool:
         """Tell whether the rules let this URL be asked at all."""
         try:
-            self._target(url)
-        except DownloadError:
+            self._rules.target(url)
+        except RefusedUrlError:
             return False
         return True
 
@@ -232,36 +179,22 @@ class Downloader:
         Raises:
             DownloadError: the URL is refused, or gave no such file in time.
         """
-        target = self._target(url)
+        location, target = url, None
         for _ in range(1 + _MAX_REDIRECTS):
             try:
+                target = self._rules.target(location, target)
                 answer = self._request(target, max_octets, deadline.within(self._timeout))
+            except RefusedUrlError as error:
+                raise DownloadError(str(error)) from None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
-                raise DownloadError(f"{target.host}: {quote(reason)}") from error
+                raise DownloadError(f"{quote(location)}: {quote(reason)}") from error
             if isinstance(answer, bytes):
                 return answer
-            target = self._target(answer.location, target)
-        raise DownloadError(f"{target.host}: more than {_MAX_REDIRECTS} redirects")
+            location = answer.location
+        raise DownloadError(f"{quote(url)}: more than {_MAX_REDIRECTS} redirects")
 
-    def _target(self, url: str, base: _Target | None = None) -> _Target:
-        """Take a URL apart and check it; ``base`` is the one that redirected to it."""
-        if base is not None and url.startswith("/") and not url.startswith("//"):
-            url = f"{base.scheme}://{base.host}{url}"
-        match = _URL.fullmatch(url) if len(url) <= _MAX_URL else None
-        if match is None:
-            raise DownloadError(f"not a URL that is followed: {quote(url)}")
-        target = _Target(match["scheme"].lower(), match["host"].lower(), match["path"])
-        if match["port"] not in {None, str(target.port)}:
-            raise DownloadError(f"not the standard port: {quote(url)}")
-        segments = target.path.split("/")[1:]
-        if "" in segments[:-1] or not {".", ".."}.isdisjoint(segments):
-            raise DownloadError(f"not a plain path: {quote(url)}")
-        if not target.path.startswith(self._rules.get(target.host, ())):
-            raise DownloadError(f"not a host and path that may be asked: {quote(url)}")
-        return target
-
-    def _request(self, target: _Target, max_octets: int, deadline: Deadline) -> bytes | _Redirect:
+    def _request(self, target: Target, max_octets: int, deadline: Deadline) -> bytes | _Redirect:
         with self._connect(target, deadline) as connection:
             connection.settimeout(_time_left(deadline))
             connection.sendall(_REQUEST.format(path=target.path, host=target.host).encode("ascii"))
@@ -270,7 +203,7 @@ class Downloader:
                 response.begin()
                 return _read(response, max_octets)
 
-    def _connect(self, target: _Target, deadline: Deadline) -> socket.socket:
+    def _connect(self, target: Target, deadline: Deadline) -> socket.socket:
         addresses = self._network.resolve(target.host, target.port, _time_left(deadline))
         if not addresses:
             raise OSError("no address")
@@ -279,10 +212,13 @@ class Downloader:
                 raise DownloadError(f"{target.host}: {quote(address)} is not a public address")
         # Connecting to what was checked, not to the name, leaves nothing to resolve a second
         # time, to another address (DNS rebinding).
+        addresses = list(dict.fromkeys(addresses))[:_MAX_ADDRESSES]
         failure = OSError("no connection")
-        for address in list(dict.fromkeys(addresses))[:_MAX_ADDRESSES]:
+        for position, address in enumerate(addresses):
             try:
-                connection = self._network.connect(address, target.port, _time_left(deadline))
+                # One that swallows packets leaves time for the others.
+                timeout = _time_left(deadline) / (len(addresses) - position)
+                connection = self._network.connect(address, target.port, timeout)
             except OSError as error:
                 failure = error
                 continue
@@ -290,23 +226,6 @@ class Downloader:
                 return connection
             return _start_tls(connection, target.host, deadline)
         raise failure
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the Internet's: unicast, and nobody's own."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and (
-        parsed.scope_id is not None or parsed not in _IPV6_UNICAST
-    ):
-        return False
-    return (
-        parsed.is_global
-        and not (parsed.is_multicast or parsed.is_reserved)
-        and not any(parsed in network for network in _SPECIAL if network.version == parsed.version)
-    )
 
 
 @dataclass(frozen=True, slots=True)

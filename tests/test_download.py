@@ -23,8 +23,8 @@ from attest.download import (
     DownloadError,
     HostRule,
     SystemNetwork,
-    is_public,
 )
+from attest.hosts import is_public
 from tests.support.pki import make_ca, make_signer, pem_of
 from tests.support.web import (
     PUBLIC_ADDRESS,
@@ -301,6 +301,7 @@ def test_the_next_address_is_tried(web: Web) -> None:
     web.dead |= {"8.8.8.8", "2600::1"}
     assert get(web) == b"a certificate"
     assert [address for address, _ in web.connections] == ["8.8.8.8", "2600::1", "1.1.1.1"]
+    assert web.timeouts[0] < web.timeouts[1] < web.timeouts[2] <= 3
     web.dead.add("1.1.1.1")
     with pytest.raises(DownloadError, match="nobody is there"):
         get(web)

@@ -27,6 +27,7 @@ class Web(Network):
             last of them for good.
         dead: hosts and addresses that nobody answers at.
         connections: the addresses and ports that were connected to.
+        timeouts: what each of those connections was given, in seconds.
         lookups: the names that were resolved.
     """
 
@@ -38,6 +39,7 @@ class Web(Network):
         self.addresses: dict[str, list[list[str]]] = {}
         self.dead: set[str] = set()
         self.connections: list[tuple[str, int]] = []
+        self.timeouts: list[float] = []
         self.lookups: list[str] = []
 
     def resolve(self, host: str, port: int, timeout: float) -> Sequence[str]:
@@ -54,6 +56,7 @@ class Web(Network):
         assert timeout > 0
         with self._lock:
             self.connections.append((address, port))
+            self.timeouts.append(timeout)
         if address in self.dead:
             raise ConnectionRefusedError("nobody is there")
         return socket.create_connection(self._server.getsockname(), timeout)
