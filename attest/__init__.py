@@ -17,6 +17,7 @@ from attest.errors import (
     SignerError,
     TrustStoreError,
 )
+from attest.path import IssuerSource
 from attest.policy import AppraisalPolicy
 from attest.result import AttestationResult, Inspection, StepOutcome
 from attest.trust import Intermediate, TrustAnchor, TrustStore
@@ -36,6 +37,7 @@ __all__ = [
     "FreshnessError",
     "Inspection",
     "Intermediate",
+    "IssuerSource",
     "IssuerUnknownError",
     "PathError",
     "Plan",

@@ -243,6 +243,14 @@ def issued_under(
     return connected
 
 
+def is_usable_ca(certificate: x509.Certificate) -> bool:
+    """Tell whether the gate of :func:`issued_under` lets a certificate and what is below it pass.
+
+    It must be a CA's, not self-issued, with a key and name constraints that can be used.
+    """
+    return _is_usable(certificate) and _is_ca(certificate)
+
+
 def _is_usable(certificate: x509.Certificate) -> bool:
     try:
         return (

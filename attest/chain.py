@@ -10,7 +10,7 @@ from cryptography import x509
 
 from attest.clouds import Cloud, is_host_name
 from attest.errors import Code, PathError, SignerError, quote
-from attest.path import CertificatePath, Origin, PathValidator
+from attest.path import CertificatePath, IssuerSource, Origin, PathValidator
 from attest.result import path_to_list
 from attest.revocation import check_revocation
 from attest.signer import read_signer
@@ -56,8 +56,9 @@ def check_chain(
     cloud: Cloud | None = None,
     untrusted: Iterable[x509.Certificate] = (),
     crls: Iterable[x509.CertificateRevocationList] | None = None,
+    issuers: IssuerSource | None = None,
 ) -> ChainResult:
-    """Validate the path of a certificate (RFC 5280 section 6), offline.
+    """Validate the path of a certificate (RFC 5280 section 6), offline unless told otherwise.
 
     Args:
         store: whom to trust.
@@ -68,6 +69,7 @@ def check_chain(
         untrusted: CA certificates that may be links of the path.
         crls: CRLs to consult, ``None`` for none; where a collection is given, even an empty
             one, every certificate below the anchor needs a CRL in it.
+        issuers: where to look for a CA certificate that is missing, ``None`` for nowhere.
 
     Raises:
         SignerError: where cloud or name must be derived from the certificate's own names:
@@ -90,7 +92,7 @@ def check_chain(
         raise PathError(Code.PATH_INVALID, msg)
     validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
-    path = validator.validate(certificate, name.lower(), at, candidates)
+    path = validator.validate(certificate, name.lower(), at, candidates, issuers)
     if crls is not None:
         check_revocation(path, crls, at)
     return ChainResult(cloud, name, path, at)

@@ -61,6 +61,11 @@ class StepRunner:
         self._add(number, "passed", _summary(value))
         return value
 
+    @property
+    def all_passed(self) -> bool:
+        """Whether every step so far passed."""
+        return all(outcome.status == "passed" for outcome in self._outcomes)
+
     def skip(self, number: int, reason: str) -> None:
         """Record that a step was not run."""
         self._add(number, "skipped", reason)

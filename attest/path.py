@@ -8,11 +8,12 @@ graph that an attacker drew.  docs/adr/0001 says why OpenSSL is no second judge 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -27,9 +28,15 @@ from cryptography.x509.verification import (
 
 from attest.certificates import common_name, is_issued_by, issued_under
 from attest.errors import Code, IssuerUnknownError, PathError, quote
+from attest.extensions import authority_key_identifier, subject_key_identifier
 
 # CA certificates between the signer certificate and the anchor; Azure's longest path has two.
 MAX_DEPTH = 4
+
+# What another CA certificate may cure, if the signer's own dates are right.
+_CURABLE = frozenset(
+    {Code.ISSUER_UNKNOWN, Code.CERTIFICATE_EXPIRED, Code.CERTIFICATE_NOT_YET_VALID}
+)
 
 
 class Origin(enum.StrEnum):
@@ -39,6 +46,25 @@ class Origin(enum.StrEnum):
     PINNED = "pinned"
     OPERATOR = "operator"
     FETCHED = "fetched"
+
+
+class IssuerSource(Protocol):
+    """Finds CA certificates that are missing from a path; :mod:`attest.issuers` has one."""
+
+    def candidates(
+        self, certificate: x509.Certificate, trusted: Sequence[x509.Certificate]
+    ) -> Sequence[x509.Certificate]:
+        """Find CA certificates upwards from a certificate, until trusted ones have issued one.
+
+        Args:
+            certificate: the signer certificate.
+            trusted: certificates at which the search may end; what is found never joins them.
+
+        Returns:
+            Candidates for the path, of no trust of their own; empty where none was found,
+            whatever the reason.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +111,7 @@ class PathValidator:
         reference: str,
         at: datetime,
         candidates: Mapping[x509.Certificate, Origin],
+        issuers: IssuerSource | None = None,
     ) -> CertificatePath:
         """Find a valid path from a signer certificate to an anchor.
 
@@ -93,6 +120,9 @@ class PathValidator:
             reference: a host name that its subjectAltName must cover (RFC 6125).
             at: the time of validation, aware.
             candidates: further CA certificates and where they came from; never anchors.
+            issuers: where to look for more of them, when a CA certificate is missing or not
+                valid at that time.  Where that gives no path either, the refusal is the one
+                that there would have been without.
 
         Raises:
             IssuerUnknownError: ``issuer_unknown``.
@@ -100,6 +130,32 @@ class PathValidator:
                 ``certificate_not_yet_valid``.
         """
         at = at.replace(microsecond=0)
+        try:
+            return self._find(certificate, reference, at, candidates)
+        except PathError as refusal:
+            if issuers is None or refusal.code not in _CURABLE or not _covers(certificate, at):
+                raise
+            fetched = issuers.candidates(certificate, self._trusted_at(at))
+            if not fetched:
+                raise
+            more = {**dict.fromkeys(fetched, Origin.FETCHED), **candidates}
+            with contextlib.suppress(PathError):
+                return self._find(certificate, reference, at, more)
+            raise
+
+    def _trusted_at(self, at: datetime) -> list[x509.Certificate]:
+        """Return the anchors that are valid, and what valid certificates connect to them."""
+        anchors = [anchor for anchor in self._anchors if _covers(anchor, at)]
+        links = [link for link in self._intermediates if _covers(link, at)]
+        return [*anchors, *issued_under(anchors, links)]
+
+    def _find(
+        self,
+        certificate: x509.Certificate,
+        reference: str,
+        at: datetime,
+        candidates: Mapping[x509.Certificate, Origin],
+    ) -> CertificatePath:
         pinned = (*self._anchors, *self._intermediates)
         extra = issued_under(pinned, (c for c in candidates if c != certificate))
         try:
@@ -163,6 +219,10 @@ def _make_path(
     )
 
 
+def _covers(certificate: x509.Certificate, at: datetime) -> bool:
+    return certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+
+
 def _refuse_if_outside(certificate: x509.Certificate, at: datetime) -> None:
     who = quote(common_name(certificate.subject))
     if at < certificate.not_valid_before_utc:
@@ -178,28 +238,12 @@ def _refuse_if_unissued(certificate: x509.Certificate, issuers: Sequence[x509.Ce
     if any(is_issued_by(certificate, issuer) for issuer in namesakes):
         return
     issuer_name = quote(certificate.issuer.rfc4514_string(), limit=300)
-    wanted = _authority_key_identifier(certificate)
-    if namesakes and (wanted is None or wanted in map(_subject_key_identifier, namesakes)):
+    wanted = authority_key_identifier(certificate)
+    if namesakes and (wanted is None or wanted in map(subject_key_identifier, namesakes)):
         msg = f"{issuer_name} is known, and its key did not sign this certificate"
         raise PathError(Code.PATH_INVALID, msg) from None
     msg = f"no certificate of the issuer {issuer_name} leads to a pinned anchor"
     raise IssuerUnknownError(msg, certificate) from None
-
-
-def _authority_key_identifier(certificate: x509.Certificate) -> bytes | None:
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except x509.ExtensionNotFound:
-        return None
-    return extension.value.key_identifier
-
-
-def _subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except x509.ExtensionNotFound:
-        return None
-    return extension.value.key_identifier
 
 
 def _require_server_auth(

@@ -12,7 +12,9 @@
     9. Check revocation on that path, where CRLs are given; fail closed.
    10. Appraise by the relying party's policy.  Then, and only then, return the result.
 
-The time is a parameter, and no step opens a connection or reads the environment.
+The time is a parameter, and no step reads the environment or opens a connection, but for step 8
+where it was given a source of issuers: it asks that, once the first seven have passed, when no
+path is found without.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from attest.clouds import Cloud
 from attest.document import AttestedDocument, parse_document
 from attest.evidence import decode_evidence
 from attest.inspection import StepRunner
-from attest.path import CertificatePath, Origin, PathValidator
+from attest.path import CertificatePath, IssuerSource, Origin, PathValidator
 from attest.policy import (
     AppraisalPolicy,
     appraise,
@@ -69,6 +71,7 @@ class Verifier:
         store: TrustStore,
         policy: AppraisalPolicy | None = None,
         *,
+        issuers: IssuerSource | None = None,
         cache_size: int = DEFAULT_CACHE_SIZE,
     ) -> None:
         """Prepare a verifier.
@@ -76,6 +79,8 @@ class Verifier:
         Args:
             store: whom to trust.
             policy: what to demand; by default every cloud but Germany's, and nothing else.
+            issuers: where step 8 looks for a CA certificate that is missing, ``None`` for
+                nowhere.  What it finds is no more trusted than what comes with the evidence.
             cache_size: how many signer certificates are remembered, at least 1; each takes
                 some 20 KiB, and all of Azure uses a few hundred at a time.
 
@@ -84,6 +89,7 @@ class Verifier:
         """
         self._store = store
         self._policy = AppraisalPolicy() if policy is None else policy
+        self._issuers = issuers
         self._validators = {
             cloud: PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
             for cloud in Cloud
@@ -147,7 +153,7 @@ class Verifier:
         if known is not None and known.path.covers(at):
             path = known.path
         else:
-            path = self._validate_path(signer, signed_data, at, intermediates)
+            path = self._validate_path(signer, signed_data, at, intermediates, self._issuers)
             self._trusted.put(signed_data.sid, _TrustedSigner(signer_der, signer, path))
         # 9. Check revocation.
         if crls is not None:
@@ -175,7 +181,8 @@ class Verifier:
         """Run every step that can run and tell how each went; never a verdict.
 
         Takes the arguments of :meth:`verify`, uses no cache, and raises nothing for bad
-        evidence: a step that needs what a failed one did not give is skipped.
+        evidence: a step that needs what a failed one did not give is skipped.  Step 8 asks the
+        source of issuers, where there is one, only when the seven before it passed.
 
         Raises:
             TypeError: the evidence is neither str, bytes nor a mapping.
@@ -193,7 +200,13 @@ class Verifier:
         document = run.step(6, self._read_document, signed_data, nonce=nonce)
         run.step(7, check_freshness, document, policy=self._policy, at=at, nonce=nonce)
         path = run.step(
-            8, self._validate_path, signer, signed_data, at=at, intermediates=intermediates
+            8,
+            self._validate_path,
+            signer,
+            signed_data,
+            at=at,
+            intermediates=intermediates,
+            issuers=self._issuers if run.all_passed else None,
         )
         if crls is not None:
             run.step(9, check_revocation, path, crls, at=at)
@@ -223,12 +236,13 @@ class Verifier:
         signed_data: cms.SignedData,
         at: datetime,
         intermediates: Iterable[x509.Certificate],
+        issuers: IssuerSource | None,
     ) -> CertificatePath:
         candidates = dict.fromkeys(intermediates, Origin.OPERATOR)
         for certificate in readable_certificates(signed_data.certificates):
             candidates.setdefault(certificate, Origin.EVIDENCE)
         validator = self._validators[signer.cloud]
-        return validator.validate(signer.certificate, signer.reference, at, candidates)
+        return validator.validate(signer.certificate, signer.reference, at, candidates, issuers)
 
     def _appraise(self, document: AttestedDocument, signer: Signer) -> None:
         appraise(document, signer.region, self._policy)

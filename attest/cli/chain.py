@@ -9,17 +9,19 @@ from typing import BinaryIO
 
 import click
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID
 from rich.text import Text
 
 from attest import cms
 from attest.certificates import load_certificates, readable_certificates
 from attest.chain import ChainResult, check_chain
 from attest.cli import options
+from attest.cli.issuers import fetch_issuers_option
 from attest.cli.output import console, print_json, print_path, printable, refuse
 from attest.clouds import Cloud
 from attest.errors import AttestError, Code
 from attest.evidence import decode_evidence
+from attest.extensions import ca_issuers
+from attest.path import IssuerSource
 from attest.signer import load_certificate
 from attest.times import rfc3339
 
@@ -40,19 +42,22 @@ from attest.times import rfc3339
     help="The cloud whose anchors count.  [default: the one that its name belongs to]",
 )
 @options.trust_option
+@fetch_issuers_option
 @options.crl_option
 @options.format_option
-def chain(
+def chain(  # noqa: PLR0913 - one parameter an option
+    *,
     file: BinaryIO,
     untrusted_path: Path | None,
     at: datetime | None,
     name: str | None,
     cloud: str | None,
     trust_path: Path | None,
+    issuers: IssuerSource | None,
     crl_path: Path | None,
     output: str,
 ) -> int:
-    """Build and check the path of the certificate in CERT to a pinned anchor, offline.
+    """Build and check the path of the certificate in CERT to a pinned anchor.
 
     CERT is a certificate (PEM or DER; further ones in the file are possible links), or an
     attested document, whose signer certificate is taken.
@@ -69,6 +74,7 @@ def chain(
             cloud=Cloud(cloud) if cloud else None,
             untrusted=untrusted,
             crls=options.read_crls(crl_path),
+            issuers=issuers,
         )
     except AttestError as error:
         status = refuse(error, output, options.trust_note(trust_path), "valid")
@@ -96,12 +102,8 @@ def _read_certificate(data: str | bytes) -> tuple[x509.Certificate, list[x509.Ce
 
 
 def _say_where_issuer_is(certificate: x509.Certificate) -> None:
-    with contextlib.suppress(x509.ExtensionNotFound, ValueError):
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-        for description in access.value:
-            if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS:
-                place = printable(getattr(description.access_location, "value", ""))
-                click.echo(f"attest: its issuer is said to be at {place}", err=True)
+    for url in ca_issuers(certificate):
+        click.echo(f"attest: its issuer is said to be at {printable(url)}", err=True)
 
 
 def _print(result: ChainResult, trust_path: Path | None) -> None:

@@ -15,9 +15,11 @@ import click
 from cryptography import x509
 
 from attest.certificates import read_certificate_files, read_crl_files
+from attest.cli.issuers import fetch_issuers_option
 from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.errors import TrustStoreError
 from attest.evidence import MAX_TEXT
+from attest.path import IssuerSource
 from attest.policy import MAX_SKEW, AppraisalPolicy
 from attest.times import in_utc
 from attest.trust import TrustStore
@@ -190,6 +192,7 @@ _EVIDENCE_OPTIONS: list[Callable[[Any], Any]] = [
         type=click.Path(path_type=Path),
         help="More CA certificates that may link the signer to an anchor (PEM, DER, folder).",
     ),
+    fetch_issuers_option,
     crl_option,
     format_option,
 ]
@@ -206,6 +209,7 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
     subscriptions: tuple[str, ...],
     trust_path: Path | None,
     intermediates_path: Path | None,
+    issuers: IssuerSource | None,
     crl_path: Path | None,
     output: str,
 ) -> EvidenceRequest:
@@ -218,7 +222,7 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
     evidence = read_evidence(file)
     return EvidenceRequest(
         evidence=evidence,
-        verifier=Verifier(read_store(trust_path, clouds), policy),
+        verifier=Verifier(read_store(trust_path, clouds), policy, issuers=issuers),
         at=or_now(at),
         demands={
             "nonce": nonce,
