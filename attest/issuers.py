@@ -232,7 +232,8 @@ class AiaIssuerSource:
         for lower in (certificate, *connected):
             question = self._question(lower)
             entry, answer = self._cache.get(question.key), self._answers.get(question)
-            if answer is None or (entry is not None and entry.is_fresh(self._clock())):
+            known = _issuers(lower, entry.certificates) if entry else []
+            if answer is None or (known and entry and entry.is_fresh(self._clock())):
                 continue
             # Only what was given now: old ones that serve for lack of new ones stay old.
             given = [one for one in _issuers(lower, connected) if one in answer.certificates]
