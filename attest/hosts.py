@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from attest.clouds import is_host_name
 from attest.errors import quote
 
 _MAX_URL = 2048
@@ -19,6 +20,8 @@ _URL = re.compile(
     r"(?P<scheme>(?i:https?))://(?P<host>[A-Za-z0-9.-]{1,253})(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%(?!2[5EFef]|3[Bb]|5[Cc]|7[Ff])[2-7][0-9A-Fa-f])*)"
 )
+
+_RULE = re.compile(r"(?P<host>[A-Za-z0-9.-]+)(?P<folder>/(?:(?!\.{1,2}/)[A-Za-z0-9._~-]+/)*)?")
 
 # ipaddress calls some of these global, more of them before 3.11.10.
 _SPECIAL = tuple(
@@ -50,6 +53,18 @@ class HostRule:
 
     host: str
     prefixes: tuple[str, ...] = ("/",)
+
+    @classmethod
+    def parse(cls, text: str) -> HostRule:
+        """Read a rule of the form ``HOST`` or ``HOST/FOLDER/``.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        match = _RULE.fullmatch(text)
+        if match is None or not is_host_name(match["host"].lower()):
+            raise ValueError(f"{quote(text)} is neither HOST nor HOST/FOLDER/")
+        return cls(match["host"].lower(), (match["folder"] or "/",))
 
 
 # Where the issuers of Azure's clouds publish their certificates, and their CRLs.

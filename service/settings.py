@@ -28,6 +28,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from attest import AppraisalPolicy, Cloud, Plan
+from attest.hosts import HostRule
 
 PREFIX = "ATTEST_"
 # Variables of ours that are no settings of the service.
@@ -100,6 +101,8 @@ class Settings(BaseSettings):
         trust: a folder with manifest.json that replaces the pinned trust store.
         intermediates: PEM file or folder of further CA certificates; links, never anchors.
         crls: file or folder of CRLs; where given, every certificate below an anchor needs one.
+        fetch_issuers: fetch CA certificates that are missing; never anchors.
+        issuer_hosts: further hosts to fetch them from, as HOST or HOST/FOLDER/.
         test_trust: PEM file with roots and intermediates of a fake authority. Tests only.
         max_body: the largest request body, but for batches.
         max_batch_body: the largest body of a batch.
@@ -143,6 +146,8 @@ class Settings(BaseSettings):
     trust: Path | None = None
     intermediates: Path | None = None
     crls: Path | None = None
+    fetch_issuers: bool = True
+    issuer_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     test_trust: Path | None = None
     max_body: int = Field(default=256 * 1024, ge=1024)
     max_batch_body: int = Field(default=16 * 1024 * 1024, ge=1024)
@@ -174,7 +179,14 @@ class Settings(BaseSettings):
         )
 
     @field_validator(
-        "clouds", "subscriptions", "vms", "skus", "license_types", "regions", mode="before"
+        "clouds",
+        "subscriptions",
+        "vms",
+        "skus",
+        "license_types",
+        "regions",
+        "issuer_hosts",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -189,6 +201,13 @@ class Settings(BaseSettings):
         match = _BIND.fullmatch(value)
         if match is None or int(match["port"]) > _MAX_PORT:
             raise ValueError("not of the form ADDRESS:PORT, such as 127.0.0.1:8080")
+        return value
+
+    @field_validator("issuer_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            HostRule.parse(text)
         return value
 
     @field_validator("database_url")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import socket
 import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import certifi
+import hypothesis
+import hypothesis.strategies as st
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -150,6 +154,29 @@ def test_urls_that_are_not(web: Web, url: str) -> None:
     assert str(caught.value).isprintable()
     assert not Downloader(ISSUER_HOSTS).allows(url)
     assert (web.lookups, web.connections) == ([], [])
+
+
+_STARTS = ["", "http://", "http://www.microsoft.com", "http://www.microsoft.com/pki/"]
+_SIGNS = ["/", "//", "..", ".", "%2e", "%2f", "%5c", "%20", "\\", "@", ":", "?", "#", " ", "\r\n"]
+_WORDS = ["80", "a", "pki", "pkiops", "www.microsoft.com", "cacerts.digicert.com", "evil.example"]
+
+
+@hypothesis.given(
+    st.sampled_from(_STARTS), st.lists(st.sampled_from([*_SIGNS, *_WORDS]), max_size=6)
+)
+def test_a_url_that_is_followed_means_one_thing_to_all(start: str, rest: list[str]) -> None:
+    """A reader that is not ours finds the same host, and a path that stays in its folder."""
+    url = start + "".join(rest)
+    if not Downloader(ISSUER_HOSTS).allows(url):
+        return
+    parts = urlsplit(url)
+    prefixes = {rule.host: rule.prefixes for rule in ISSUER_HOSTS}
+    assert parts.netloc.removesuffix(":80") in prefixes
+    assert (parts.username, parts.query, parts.fragment) == (None, "", "")
+    assert parts.port in {None, 80, 443}
+    resolved = posixpath.normpath(unquote(unquote(parts.path)))
+    assert resolved == (unquote(parts.path).rstrip("/") or "/")
+    assert parts.path.startswith(prefixes[str(parts.hostname)])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -503,3 +530,50 @@ def test_the_lists_of_hosts() -> None:
         assert isinstance(rule, HostRule)
         assert rule.host == rule.host.lower().strip(".")
         assert all(prefix.startswith("/") and prefix.endswith("/") for prefix in rule.prefixes)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("PKI.example", HostRule("pki.example", ("/",))),
+        ("pki.example/", HostRule("pki.example", ("/",))),
+        ("pki.example/certs/ca/", HostRule("pki.example", ("/certs/ca/",))),
+    ],
+)
+def test_rules_can_be_read(text: str, rule: HostRule) -> None:
+    """An operator's list adds to ours."""
+    assert HostRule.parse(text) == rule
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "*",
+        "*.example",
+        "pki..example",
+        "pki.example.",
+        "-pki.example",
+        "http://pki.example/",
+        "pki.example:80",
+        "user@pki.example",
+        "pki.example/certs",
+        "pki.example//",
+        "pki.example/a b/",
+        "pki.example/%2e%2e/",
+        "pki.example/../",
+        "pki.example/certs/./",
+    ],
+)
+def test_rules_that_mean_nothing_are_errors(text: str) -> None:
+    """Rather than rules that match nothing, or more than was meant."""
+    with pytest.raises(ValueError, match="HOST"):
+        HostRule.parse(text)
+
+
+def test_rules_of_one_host_add_up() -> None:
+    """The operator may open another folder of a host that is listed."""
+    extended = Downloader([*ISSUER_HOSTS, HostRule.parse("www.microsoft.com/trust/")])
+    assert extended.allows("http://www.microsoft.com/trust/a.crt")
+    assert extended.allows(URL)
+    assert not extended.allows("http://www.microsoft.com/other/a.crt")

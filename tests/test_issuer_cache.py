@@ -93,6 +93,30 @@ def test_old_issuers_serve_while_no_new_ones_can_be_had(web: Web) -> None:
         assert len(web.requests) == requests
 
 
+def test_nobody_waits_for_a_refresh(web: Web) -> None:
+    """While one asks for newer issuers, the others use what is known."""
+    clock = Clock()
+    source, evidence = source_of(web, clock=clock), good()
+    assert verifier_of(source).verify(evidence, at=AT)
+    clock.now += 25 * 3600
+    asked, answer = threading.Event(), threading.Event()
+
+    def page(connection: socket.socket) -> None:
+        asked.set()
+        answer.wait(HANG)
+        connection.sendall(response(pki().intermediate.der))
+
+    web.pages[PAGE] = page
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(verifier_of(source).verify, evidence, at=AT)
+        assert asked.wait(HANG)
+        assert verifier_of(source).verify(evidence, at=AT)
+        assert not refreshing.done()
+        answer.set()
+        assert refreshing.result(timeout=HANG)
+    assert len(web.requests) == 2
+
+
 def test_a_failure_is_remembered_for_five_minutes(web: Web) -> None:
     """Then the issuer may be found."""
     clock = Clock()
