@@ -239,7 +239,9 @@ def issued_under(
         reached = [c for c in waiting if any(is_issued_by(c, issuer) for issuer in frontier)]
         waiting = [c for c in waiting if c not in reached]
         connected += reached
-        frontier = [c for c in reached if _is_ca(c)]
+        # The path verifier asks the same (RFC 5280 section 6.1.4 k).  Asked here, it keeps the
+        # holder of an ordinary certificate under a pinned CA from drawing a graph below that.
+        frontier = [c for c in reached if is_ca(c)]
     return connected
 
 
@@ -262,9 +264,8 @@ def _is_usable(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
-    # The path verifier asks the same (RFC 5280 section 6.1.4 k).  Asked here, it keeps the holder
-    # of some ordinary certificate under a pinned CA from drawing a graph below that.
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Tell whether basicConstraints says that it is a CA's (RFC 5280 section 4.2.1.9)."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:

@@ -90,7 +90,9 @@ def check_chain(
     if "*" in name or not is_host_name(name.lower()):
         msg = f"{quote(name)} is not a host name, so no certificate covers it"
         raise PathError(Code.PATH_INVALID, msg)
-    validator = PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
+    validator = PathValidator(
+        store.anchors_for(cloud), store.intermediates_for(cloud), store.operators_for(cloud)
+    )
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
     path = validator.validate(certificate, name.lower(), at, candidates, issuers)
     if crls is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn, Protocol
@@ -92,17 +92,22 @@ class PathValidator:
     """Validates paths to one cloud's anchors.  Immutable, and so safe to share among threads."""
 
     def __init__(
-        self, anchors: Sequence[x509.Certificate], intermediates: Sequence[x509.Certificate]
+        self,
+        anchors: Sequence[x509.Certificate],
+        intermediates: Sequence[x509.Certificate],
+        operator: Collection[x509.Certificate] = (),
     ) -> None:
-        """Prepare the pinned part of every search.
+        """Prepare the part of every search that the trust store gives.
 
         Args:
             anchors: the trust anchors; every path ends at one of them.
-            intermediates: pinned CA certificates that :func:`issued_under` connects to
+            intermediates: CA certificates of the store that :func:`issued_under` connects to
                 these anchors.
+            operator: those of both that the operator added; the others are pinned.
         """
         self._anchors = tuple(anchors)
         self._intermediates = tuple(intermediates)
+        self._operator = frozenset(operator)
         self._store = Store(list(anchors)) if anchors else None
 
     def validate(
@@ -162,7 +167,7 @@ class PathValidator:
             chain = self._search(certificate, reference, at, extra)
         except VerificationError as error:
             self._explain(certificate, reference, at, extra, error)
-        return _make_path(chain, candidates)
+        return self._make_path(chain, candidates)
 
     def _search(
         self,
@@ -204,19 +209,22 @@ class PathValidator:
                 _refuse_if_outside(link, at)
         raise PathError(Code.PATH_INVALID, quote(str(error), limit=300)) from None
 
+    def _make_path(
+        self, chain: Iterable[x509.Certificate], candidates: Mapping[x509.Certificate, Origin]
+    ) -> CertificatePath:
+        certificates = tuple(dict.fromkeys(chain))
+        links = [candidates.get(c, self._origin(c)) for c in certificates[1:-1]]
+        # An anchor comes from the store, whoever sent a copy of it; the signer with the evidence.
+        origins = (Origin.EVIDENCE, *links, self._origin(certificates[-1]))
+        return CertificatePath(
+            certificates=certificates,
+            origins=origins[-len(certificates) :],
+            not_before=max(c.not_valid_before_utc for c in certificates),
+            not_after=min(c.not_valid_after_utc for c in certificates),
+        )
 
-def _make_path(
-    chain: Iterable[x509.Certificate], candidates: Mapping[x509.Certificate, Origin]
-) -> CertificatePath:
-    certificates = tuple(dict.fromkeys(chain))
-    links = [candidates.get(certificate, Origin.PINNED) for certificate in certificates[1:-1]]
-    return CertificatePath(
-        certificates=certificates,
-        # An anchor is pinned, whoever sent a copy of it; the signer comes with the evidence.
-        origins=(Origin.EVIDENCE, *links, Origin.PINNED)[-len(certificates) :],
-        not_before=max(c.not_valid_before_utc for c in certificates),
-        not_after=min(c.not_valid_after_utc for c in certificates),
-    )
+    def _origin(self, certificate: x509.Certificate) -> Origin:
+        return Origin.OPERATOR if certificate in self._operator else Origin.PINNED
 
 
 def _covers(certificate: x509.Certificate, at: datetime) -> bool:

@@ -29,42 +29,42 @@ from attest.manifest import Role, read_manifest
 
 @dataclass(frozen=True, slots=True)
 class TrustAnchor:
-    """A pinned root: paths of these clouds may end at it.
+    """A root: paths of these clouds may end at it.
 
     Attributes:
         certificate: the root certificate, of which only name, key and dates matter.
         clouds: the clouds for which it vouches, and no others.
         source: where the certificate was obtained, if known.
+        pinned: whether a manifest pins it; ``False`` where the operator added it.
     """
 
     certificate: x509.Certificate
     clouds: frozenset[Cloud]
     source: str | None = None
+    pinned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Intermediate:
-    """A pinned CA certificate: a link to an anchor, no trust of its own.
+    """A CA certificate: a link to an anchor, no trust of its own.
 
     Attributes:
         certificate: the CA certificate.
         clouds: the clouds whose paths may use it.
         source: where the certificate was obtained, if known.
+        pinned: whether a manifest pins it; ``False`` where the operator added it.
     """
 
     certificate: x509.Certificate
     clouds: frozenset[Cloud]
     source: str | None = None
+    pinned: bool = True
 
 
 class TrustStore:
-    """An immutable set of anchors and intermediates.
+    """An immutable set of anchors and intermediates."""
 
-    Attributes:
-        anchors: every anchor.
-        intermediates: every intermediate, connected or not.
-        generation: a hash of the whole content (hexadecimal); equal stores have equal ones.
-    """
+    __slots__ = ("_anchors", "_by_cloud", "_generation", "_intermediates")
 
     def __init__(
         self, anchors: Iterable[TrustAnchor], intermediates: Iterable[Intermediate] = ()
@@ -74,20 +74,53 @@ class TrustStore:
         An intermediate that no chain of signatures connects to an anchor of its cloud is kept
         for display and never used.
         """
-        self.anchors = tuple(anchors)
-        self.intermediates = tuple(intermediates)
-        self.generation = _generation(self.anchors, self.intermediates)
+        self._anchors = tuple(anchors)
+        self._intermediates = tuple(intermediates)
+        self._generation = _generation(self._anchors, self._intermediates)
         self._by_cloud = {
-            cloud: _for_cloud(cloud, self.anchors, self.intermediates) for cloud in Cloud
+            cloud: _for_cloud(cloud, self._anchors, self._intermediates) for cloud in Cloud
         }
+
+    @property
+    def anchors(self) -> tuple[TrustAnchor, ...]:
+        """Every anchor."""
+        return self._anchors
+
+    @property
+    def intermediates(self) -> tuple[Intermediate, ...]:
+        """Every intermediate, connected or not."""
+        return self._intermediates
+
+    @property
+    def generation(self) -> str:
+        """A hash of the whole content (hexadecimal); equal stores have equal ones."""
+        return self._generation
 
     def anchors_for(self, cloud: Cloud) -> tuple[x509.Certificate, ...]:
         """Return the certificates at which a path of this cloud may end."""
-        return self._by_cloud[cloud][0]
+        return self._by_cloud[cloud].anchors
 
     def intermediates_for(self, cloud: Cloud) -> tuple[x509.Certificate, ...]:
         """Return this cloud's intermediates whose signatures lead to one of its anchors."""
-        return self._by_cloud[cloud][1]
+        return self._by_cloud[cloud].intermediates
+
+    def operators_for(self, cloud: Cloud) -> frozenset[x509.Certificate]:
+        """Return this cloud's certificates that the operator added and no manifest pins."""
+        return self._by_cloud[cloud].operators
+
+    def is_pinned(self, certificate: x509.Certificate) -> bool:
+        """Tell whether a manifest pins the certificate, in whichever role and for any cloud."""
+        items: tuple[TrustAnchor | Intermediate, ...] = (*self._anchors, *self._intermediates)
+        return any(item.pinned and item.certificate == certificate for item in items)
+
+    def extended(
+        self,
+        *,
+        anchors: Iterable[TrustAnchor] = (),
+        intermediates: Iterable[Intermediate] = (),
+    ) -> TrustStore:
+        """Return a store that holds these certificates too; this one stays as it is."""
+        return TrustStore((*self._anchors, *anchors), (*self._intermediates, *intermediates))
 
     @classmethod
     def bundled(cls) -> TrustStore:
@@ -144,8 +177,8 @@ class TrustStore:
         """
         scope = frozenset(Cloud(cloud) for cloud in clouds)
         store = cls(
-            [TrustAnchor(certificate, scope) for certificate in dict.fromkeys(anchors)],
-            [Intermediate(certificate, scope) for certificate in dict.fromkeys(intermediates)],
+            [TrustAnchor(c, scope, pinned=False) for c in dict.fromkeys(anchors)],
+            [Intermediate(c, scope, pinned=False) for c in dict.fromkeys(intermediates)],
         )
         if not store.anchors:
             msg = "there is no trust anchor (self-signed certificate) among the certificates"
@@ -174,18 +207,32 @@ class TrustStore:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _CloudView:
+    anchors: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...]
+    operators: frozenset[x509.Certificate]
+
+
 def _for_cloud(
     cloud: Cloud, anchors: Iterable[TrustAnchor], intermediates: Iterable[Intermediate]
-) -> tuple[tuple[x509.Certificate, ...], tuple[x509.Certificate, ...]]:
-    roots = tuple(item.certificate for item in anchors if cloud in item.clouds)
-    links = (item.certificate for item in intermediates if cloud in item.clouds)
-    return roots, tuple(issued_under(roots, links))
+) -> _CloudView:
+    roots = [item for item in anchors if cloud in item.clouds]
+    links = [item for item in intermediates if cloud in item.clouds]
+    members: list[TrustAnchor | Intermediate] = [*roots, *links]
+    pinned = {item.certificate for item in members if item.pinned}
+    certificates = tuple(dict.fromkeys(item.certificate for item in roots))
+    return _CloudView(
+        certificates,
+        tuple(issued_under(certificates, (item.certificate for item in links))),
+        frozenset(item.certificate for item in members) - pinned,
+    )
 
 
 def _generation(anchors: Iterable[TrustAnchor], intermediates: Iterable[Intermediate]) -> str:
     lines = [_line(Role.ANCHOR, item) for item in anchors]
     lines += [_line(Role.INTERMEDIATE, item) for item in intermediates]
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(set(lines))).encode()).hexdigest()
 
 
 def _line(role: Role, item: TrustAnchor | Intermediate) -> str:

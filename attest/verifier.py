@@ -91,7 +91,9 @@ class Verifier:
         self._policy = AppraisalPolicy() if policy is None else policy
         self._issuers = issuers
         self._validators = {
-            cloud: PathValidator(store.anchors_for(cloud), store.intermediates_for(cloud))
+            cloud: PathValidator(
+                store.anchors_for(cloud), store.intermediates_for(cloud), store.operators_for(cloud)
+            )
             for cloud in Cloud
         }
         self._trusted = BoundedCache[cms.Sid, _TrustedSigner](cache_size)

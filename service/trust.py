@@ -58,9 +58,7 @@ def expired_clouds(store: TrustStore, clouds: tuple[Cloud, ...], at: datetime) -
 
 def _with_test_trust(store: TrustStore, path: Path, clouds: frozenset[Cloud]) -> TrustStore:
     added = TrustStore.from_pem(path, clouds=clouds)
-    return TrustStore(
-        [*store.anchors, *added.anchors], [*store.intermediates, *added.intermediates]
-    )
+    return store.extended(anchors=added.anchors, intermediates=added.intermediates)
 
 
 def _with_intermediates(store: TrustStore, path: Path, clouds: frozenset[Cloud]) -> TrustStore:
@@ -71,8 +69,8 @@ def _with_intermediates(store: TrustStore, path: Path, clouds: frozenset[Cloud])
         raise TrustStoreError(str(error)) from None
     if any(is_self_signed(certificate) for certificate in certificates):
         raise TrustStoreError(f"{path} holds a self-signed certificate, which is no intermediate")
-    added = [Intermediate(certificate, clouds) for certificate in certificates]
-    extended = TrustStore(store.anchors, [*store.intermediates, *added])
+    added = [Intermediate(certificate, clouds, pinned=False) for certificate in certificates]
+    extended = store.extended(intermediates=added)
     for certificate in certificates:
         if not any(certificate in extended.intermediates_for(cloud) for cloud in clouds):
             name = certificate.subject.rfc4514_string()

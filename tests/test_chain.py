@@ -75,7 +75,7 @@ def test_untrusted_certificates_are_links_only() -> None:
         check_chain(store, signer, at=AT)
     assert (caught.value.code, caught.value.certificate) == (Code.ISSUER_UNKNOWN, signer)
     result = check_chain(store, signer, at=AT, untrusted=[pki().intermediate.certificate])
-    assert [str(origin) for origin in result.path.origins] == ["evidence", "operator", "pinned"]
+    assert [str(origin) for origin in result.path.origins] == ["evidence", "operator", "operator"]
     root = make_ca("Evil Root", key=ec_key("evil"))
     with refused(Code.ISSUER_UNKNOWN, 8):
         check_chain(store, make_signer(root).certificate, at=AT, untrusted=[root.certificate])

@@ -71,6 +71,16 @@ def test_a_path_is_found_and_told() -> None:
     assert (path.not_before, path.not_after) == SIGNER_VALID
 
 
+def test_the_operators_part_of_the_store_is_told() -> None:
+    """Anchors and intermediates alike; what a manifest pins stays pinned beside them."""
+    root, link = pki().root.certificate, pki().intermediate.certificate
+    for operator in ([], [root], [link], [root, link]):
+        validator = PathValidator([root], [link], operator)
+        path = validator.validate(pki().signer.certificate, NAME, AT, {})
+        told = [Origin.OPERATOR if c in operator else Origin.PINNED for c in (link, root)]
+        assert path.origins == (Origin.EVIDENCE, *told)
+
+
 @pytest.mark.parametrize("origin", [Origin.EVIDENCE, Origin.OPERATOR, Origin.FETCHED])
 def test_origin_of_each_link_is_told(origin: Origin) -> None:
     """A candidate keeps its origin; an anchor is pinned whoever sent a copy of it."""

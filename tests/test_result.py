@@ -52,7 +52,7 @@ def test_result_as_json() -> None:
     assert isinstance(signer, dict)
     assert isinstance(chain, list)
     assert signer["sha256"] == fingerprint(pki().signer.certificate)
-    assert [link["origin"] for link in chain] == ["evidence", "pinned", "pinned"]
+    assert [link["origin"] for link in chain] == ["evidence", "operator", "operator"]
     assert chain[0] == {**signer, "origin": "evidence"}
 
 

@@ -72,6 +72,45 @@ def test_generation_is_of_the_content() -> None:
     assert len(set(others)) == len(others)
 
 
+def test_the_operators_own_are_told_from_the_pinned_ones() -> None:
+    """Per cloud, and whatever else vouches: a manifest's word wins over the operator's."""
+    root, link = pki().root.certificate, pki().intermediate.certificate
+    pinned = TrustStore(
+        [TrustAnchor(root, frozenset({Cloud.PUBLIC}))],
+        [Intermediate(link, frozenset({Cloud.PUBLIC}))],
+    )
+    own = pki().store(clouds={Cloud.PUBLIC, Cloud.CHINA})
+    assert not own.is_pinned(root)
+    assert own.operators_for(Cloud.PUBLIC) == {root, link}
+    both = pinned.extended(anchors=own.anchors, intermediates=own.intermediates)
+    assert both.is_pinned(root)
+    assert both.is_pinned(link)
+    assert not both.is_pinned(stranger().certificate)
+    assert both.operators_for(Cloud.PUBLIC) == set()
+    assert both.operators_for(Cloud.CHINA) == {root, link}
+    assert both.anchors_for(Cloud.PUBLIC) == (root,)
+    assert both.intermediates_for(Cloud.PUBLIC) == (link,)
+
+
+def test_extending_makes_another_store() -> None:
+    """The one extended stays; what it holds already adds nothing to its generation."""
+    store = pki().store(clouds={Cloud.PUBLIC})
+    before = store.generation
+    anchor = TrustAnchor(stranger().certificate, frozenset({Cloud.CHINA}), pinned=False)
+    larger = store.extended(anchors=[anchor])
+    assert larger.anchors == (*store.anchors, anchor)
+    assert (store.generation, store.anchors_for(Cloud.CHINA)) == (before, ())
+    assert larger.generation != before
+    assert store.extended(anchors=store.anchors).generation == before
+
+
+@pytest.mark.parametrize("name", ["anchors", "intermediates", "generation", "other"])
+def test_a_store_is_immutable(name: str) -> None:
+    """Its generation speaks for its content, so neither can be exchanged."""
+    with pytest.raises(AttributeError):
+        setattr(pki().store(), name, ())
+
+
 def test_a_store_needs_an_anchor() -> None:
     """Intermediates alone are no trust."""
     with pytest.raises(TrustStoreError, match="no trust anchor"):

@@ -62,7 +62,7 @@ def test_good_evidence_verifies() -> None:
         result = verifier.verify(evidence, at=AT, nonce=NONCE)
         assert (result.cloud, result.region) == (Cloud.PUBLIC, "eastus")
         assert result.document.nonce == NONCE
-        assert result.path.origins == (Origin.EVIDENCE, Origin.PINNED, Origin.PINNED)
+        assert result.path.origins == (Origin.EVIDENCE, Origin.OPERATOR, Origin.OPERATOR)
 
 
 @pytest.mark.parametrize("curve", ["p256", "p384", "p521"])

@@ -60,7 +60,7 @@ def test_main_job(client: FlaskClient, authority: FakeAuthority, clock: Clock) -
     assert result["freshness"] == "challenge"
     assert result["test_trust"] is True
     assert result["document"]["nonce"] == nonce
-    assert result["chain"][-1]["origin"] == "pinned"
+    assert result["chain"][-1]["origin"] == "operator"
     again = client.post("/v1/verify", json={**evidence, "nonce": nonce})
     assert_rejected(again, "challenge_used", 7)
 
