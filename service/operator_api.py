@@ -78,7 +78,10 @@ class OperatorApi:
         expired = expired_clouds(self._service.store, clouds, self._service.clock())
         if expired:
             return False, f"no anchor is valid for {', '.join(expired)}"
-        return True, f"generation {self._service.store.generation[:16]}"
+        shown = f"generation {self._service.store.generation[:16]}"
+        if self._service.trust.problem is not None:
+            shown += "; the trust folders cannot be used as they are now, the log says why"
+        return True, shown
 
     def endpoints(self) -> list[Endpoint]:
         """Declare them."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import migrate
@@ -62,15 +63,36 @@ class Server(BaseApplication):
         """Return the application of this generation."""
         return self._application
 
-    def reload(self) -> None:
-        """Make the next generation, or keep this one where that fails."""
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        _Master(self).run()
+
+    def prepare_next(self) -> bool:
+        """Make the next generation; tell whether there is one, or this one must stay."""
         try:
             self.settings, self._application = _prepare(self._load)
         except (SettingsError, UnavailableError) as error:
-            _LOG.error("reload refused, the settings in force stay: %s", error)
-            return
+            _LOG.error("reload refused, settings and trust store in force stay: %s", error)
+            return False
         self.callable = None
-        super().reload()
+        return True
+
+
+class _Master(Arbiter):
+    """gunicorn's master process."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        super().__init__(server)
+
+    def reload(self) -> None:
+        """Replace the workers, unless there is nothing new to replace them with.
+
+        They may have followed the trust folders for longer than this process has, which cannot
+        read what they have read once a folder is broken.
+        """
+        if self._server.prepare_next():
+            super().reload()
 
 
 def _prepare(load: Callable[[], Settings]) -> tuple[Settings, Flask]:

@@ -100,6 +100,8 @@ class Settings(BaseSettings):
         regions: the regions accepted.
         trust: a folder with manifest.json that replaces the pinned trust store.
         intermediates: PEM file or folder of further CA certificates; links, never anchors.
+        trust_dirs: folders of further intermediates and, below ``anchors/CLOUD/``, anchors.
+        trust_reload_seconds: how often each worker looks whether trust_dirs have changed.
         crls: file or folder of CRLs; where given, every certificate below an anchor needs one.
         fetch_issuers: fetch CA certificates that are missing; never anchors.
         issuer_hosts: further hosts to fetch them from, as HOST or HOST/FOLDER/.
@@ -145,6 +147,8 @@ class Settings(BaseSettings):
     regions: Texts = None
     trust: Path | None = None
     intermediates: Path | None = None
+    trust_dirs: Annotated[tuple[Path, ...], NoDecode] = ()
+    trust_reload_seconds: float = Field(default=15.0, ge=0.1, le=3600)
     crls: Path | None = None
     fetch_issuers: bool = True
     issuer_hosts: Annotated[tuple[str, ...], NoDecode] = ()
@@ -186,6 +190,7 @@ class Settings(BaseSettings):
         "license_types",
         "regions",
         "issuer_hosts",
+        "trust_dirs",
         mode="before",
     )
     @classmethod

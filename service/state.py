@@ -16,7 +16,8 @@ from service.housekeeping import Task, start_housekeeping
 from service.keys import KeyStore
 from service.logs import DecisionLog
 from service.settings import Settings
-from service.trust import load_trust
+from service.trust import keep_trust
+from service.trust_keeper import TrustKeeper
 
 Clock = Callable[[], datetime]
 SWEEP_SECONDS = 30.0
@@ -35,27 +36,37 @@ class Service:
     Attributes:
         settings: the operator's settings.
         clock: tells the time, aware.
-        store: the trust store.
+        trust: the trust store and the decider on it, kept in step with the operator's folders.
         database: the shared state.
         challenges: the challenges in it.
         keys: the API keys in it.
-        decider: decides on evidence.
         decisions: where decisions are logged.
     """
 
     settings: Settings
     clock: Clock
-    store: TrustStore
+    trust: TrustKeeper[Decider]
     database: Database
     challenges: ChallengeStore
     keys: KeyStore
-    decider: Decider
     decisions: DecisionLog
+
+    @property
+    def store(self) -> TrustStore:
+        """The trust store of the current generation."""
+        return self.trust.generation.store
+
+    @property
+    def decider(self) -> Decider:
+        """What decides on evidence, with that store."""
+        return self.trust.generation.built
 
     def after_fork(self) -> None:
         """Make a worker of this process: connections of its own, and its housekeeping."""
         self.database.after_fork()
-        start_housekeeping(self.tasks())
+        reload = self._reload_task()
+        reload.run_logged()  # the master has loaded the store at some time, perhaps long ago
+        start_housekeeping([*self.tasks(), reload])
 
     def sweep(self) -> None:
         """Delete what has expired, and count the challenges that nobody used."""
@@ -66,6 +77,10 @@ class Service:
         """Return what each worker does by the clock."""
         return (Task("sweeping", SWEEP_SECONDS, self.sweep),)
 
+    def _reload_task(self) -> Task:
+        seconds = self.settings.trust_reload_seconds
+        return Task("reloading trust", seconds, self.trust.check)
+
 
 def build(settings: Settings, clock: Clock = system_clock) -> Service:
     """Put the parts together; opens no connection yet.
@@ -73,13 +88,13 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
     Raises:
         SettingsError: the trust store cannot be loaded.
     """
-    store = load_trust(settings)
     database = Database(settings.database, pool_size=settings.threads + 1)
     challenges = ChallengeStore(
         database,
         form=settings.challenge_format,
         lifetime=timedelta(seconds=settings.challenge_lifetime),
     )
+    trust = keep_trust(settings, lambda store: Decider(settings, store, challenges, clock))
     if settings.test_trust is not None:
         _LOG.warning(
             "TEST TRUST: %s is trusted; no result of this service proves anything about Azure",
@@ -88,10 +103,9 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
     return Service(
         settings=settings,
         clock=clock,
-        store=store,
+        trust=trust,
         database=database,
         challenges=challenges,
         keys=KeyStore(database),
-        decider=Decider(settings, store, challenges, clock),
         decisions=DecisionLog(),
     )

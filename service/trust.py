@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 
 from attest import Cloud, Intermediate, TrustStore, TrustStoreError
 from attest.certificates import is_self_signed, read_certificate_files, read_crl_files
 from service.settings import Settings, SettingsError
+from service.trust_keeper import TrustKeeper
+
+_Built = TypeVar("_Built")
 
 
-def load_trust(settings: Settings) -> TrustStore:
-    """Build the store of these settings.
+def keep_trust(settings: Settings, build: Callable[[TrustStore], _Built]) -> TrustKeeper[_Built]:
+    """Build the store of these settings, and watch over the folders that extend it.
+
+    Args:
+        settings: the operator's settings.
+        build: makes what is used together with a store.
 
     Raises:
         SettingsError: a file is damaged, or an intermediate is connected to no anchor.
     """
     try:
-        store = TrustStore.bundled() if settings.trust is None else TrustStore.load(settings.trust)
-        if settings.test_trust is not None:
-            store = _with_test_trust(store, settings.test_trust, frozenset(settings.clouds))
-        if settings.intermediates is not None:
-            store = _with_intermediates(store, settings.intermediates, frozenset(settings.clouds))
+        return TrustKeeper(_load_base(settings), settings.trust_dirs, build)
     except TrustStoreError as error:
         raise SettingsError(f"the trust store cannot be loaded: {error}") from None
-    return store
+
+
+def load_trust(settings: Settings) -> TrustStore:
+    """Build the store of these settings, as it is now.
+
+    Raises:
+        SettingsError: a file is damaged, or an intermediate is connected to no anchor.
+    """
+    return keep_trust(settings, lambda store: store).generation.store
 
 
 def load_crls(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
@@ -54,6 +67,15 @@ def expired_clouds(store: TrustStore, clouds: tuple[Cloud, ...], at: datetime) -
             for anchor in store.anchors_for(cloud)
         )
     ]
+
+
+def _load_base(settings: Settings) -> TrustStore:
+    store = TrustStore.bundled() if settings.trust is None else TrustStore.load(settings.trust)
+    if settings.test_trust is not None:
+        store = _with_test_trust(store, settings.test_trust, frozenset(settings.clouds))
+    if settings.intermediates is not None:
+        store = _with_intermediates(store, settings.intermediates, frozenset(settings.clouds))
+    return store
 
 
 def _with_test_trust(store: TrustStore, path: Path, clouds: frozenset[Cloud]) -> TrustStore:

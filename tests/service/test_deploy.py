@@ -100,7 +100,7 @@ def shown_default(name: str) -> str:
     if name in special:
         return special[name]
     default = Settings.model_fields[name].default
-    if default is None:
+    if default in {None, ()}:
         return "none"
     if isinstance(default, tuple):
         return f"`{','.join(default)}`"

@@ -35,12 +35,14 @@ def test_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     path = write(tmp_path, FILE)
     monkeypatch.setenv("ATTEST_MAX_AGE", "90")
     monkeypatch.setenv("ATTEST_SUBSCRIPTIONS", "a, b")
+    monkeypatch.setenv("ATTEST_TRUST_DIRS", "/etc/attest/trust, /srv/trust")
     monkeypatch.setenv("ATTEST_CONFIG", str(path))
     settings = load_settings(bind="127.0.0.1:9001")
     assert settings.bind == "127.0.0.1:9001"
     assert settings.max_age == 90
     assert settings.clouds == (Cloud.PUBLIC, Cloud.USGOV)
     assert settings.subscriptions == ("a", "b")
+    assert settings.trust_dirs == (Path("/etc/attest/trust"), Path("/srv/trust"))
     policy = settings.policy()
     assert policy.plans is not None
     assert [plan.publisher for plan in policy.plans] == ["contoso"]
@@ -78,6 +80,12 @@ WRONG = [
     ('test_trust = "/nonexistent.pem"', "test_trust: "),
     ('test_trust = "/dev/null"', "the trust store cannot be loaded"),
     ('intermediates = "/dev/null"', "the trust store cannot be loaded"),
+    (
+        'trust_dirs = ["/nonexistent"]',
+        "the trust store cannot be loaded: '/nonexistent': cannot be",
+    ),
+    ('trust_dirs = ["/dev/null"]', "the trust store cannot be loaded: '/dev/null': cannot be"),
+    ("trust_reload_seconds = 0", "trust_reload_seconds: "),
     ("a = ", "is not TOML"),
     ('challenge_format = "uuid"', "challenge_format: "),
 ]
