@@ -186,14 +186,14 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
     Old roots signed themselves with SHA-1 (RFC 4055 section 5), which counts here and nowhere
     else: a root is trusted for being pinned, not for its signature.
     """
-    if not isinstance(certificate.signature_hash_algorithm, hashes.SHA1):
-        return is_issued_by(certificate, certificate)
-    key, signature = certificate.public_key(), certificate.signature
-    if not is_self_issued(certificate) or not isinstance(key, rsa.RSAPublicKey):
-        return False
     try:
+        if not isinstance(certificate.signature_hash_algorithm, hashes.SHA1):
+            return is_issued_by(certificate, certificate)
+        key, signature = certificate.public_key(), certificate.signature
+        if not is_self_issued(certificate) or not isinstance(key, rsa.RSAPublicKey):
+            return False
         key.verify(signature, certificate.tbs_certificate_bytes, PKCS1v15(), hashes.SHA1())  # noqa: S303
-    except InvalidSignature:
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

@@ -2,9 +2,10 @@
 
 ``FOLDER/*.pem``, ``*.crt`` and ``*.cer`` hold intermediates: links, which serve every cloud to one
 of whose anchors their signatures lead.  ``FOLDER/anchors/CLOUD/*.pem`` hold anchors, each for the
-cloud that its folder is named after.  All of it is read before any of it counts: one file that is
-damaged, or leads nowhere, refuses the whole.  Names that start with a dot do not count, so that
-Kubernetes' volumes and half-written files can lie there.
+cloud that its folder is named after.  ``FOLDER/bundle.json`` is what ``attest trust import``
+wrote there.  All of it is read before any of it counts: one file that is damaged, or leads
+nowhere, refuses the whole.  Names that start with a dot do not count, so that Kubernetes' volumes
+and half-written files can lie there.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from attest.bundle import BundleError
 from attest.certificates import common_name, fingerprint, is_ca, is_self_signed, load_certificates
 from attest.clouds import Cloud
 from attest.errors import TrustStoreError, quote
+from attest.files import read_bounded, write_whole
+from attest.imported import parse_imported
 from attest.trust import Intermediate, TrustAnchor, TrustStore
 
 ANCHORS = "anchors"
+BUNDLE = "bundle.json"
 MAX_FILES = 256
 MAX_FILE = 64 * 1024
+MAX_BUNDLE = 8 * 1024 * 1024
 MAX_CERTIFICATES = 512
 _MAX_NAMES = 4096  # of any kind, in one folder
 _SUFFIXES = frozenset({".pem", ".crt", ".cer"})
@@ -41,13 +45,18 @@ class OperatorFile:
 
     Attributes:
         path: where it lies.
-        cloud: the cloud of an anchor's folder, ``None`` for intermediates.
+        cloud: the cloud of an anchor's folder, ``None`` for intermediates and the bundle.
         data: its contents.
     """
 
     path: Path
     cloud: Cloud | None
     data: bytes
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it is what was imported."""
+        return self.cloud is None and self.path.name == BUNDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,21 @@ class OperatorFiles:
                 digest.update(len(part).to_bytes(8, "big") + part)
         return digest.hexdigest()
 
+    def with_bundle(self, folder: Path, data: bytes) -> OperatorFiles:
+        """Return the same with this in place of what was imported into the one folder."""
+        others = (file for file in self.files if not file.is_bundle)
+        return OperatorFiles((*others, OperatorFile(folder / BUNDLE, None, data)))
+
+    def anchors(self) -> list[TrustAnchor]:
+        """Return the anchors that the operator put there, those of a bundle not among them.
+
+        Raises:
+            TrustStoreError: a file is damaged, or holds no anchor; the message names it.
+        """
+        files = [file for file in self.files if file.cloud is not None]
+        items = [item for file in files for item in _read_certificates(file)]
+        return [item for item in items if isinstance(item, TrustAnchor)]
+
     def extend(self, store: TrustStore) -> TrustStore:
         """Return the store with these certificates added.
 
@@ -79,13 +103,11 @@ class OperatorFiles:
         anchors: list[TrustAnchor] = []
         links: list[Intermediate] = []
         for file in self.files:
-            for certificate in _read_certificates(file):
-                source = str(file.path)
-                if file.cloud is None:
-                    links.append(Intermediate(certificate, frozenset(Cloud), source, pinned=False))
+            for item in _read_bundle(file) if file.is_bundle else _read_certificates(file):
+                if isinstance(item, TrustAnchor):
+                    anchors.append(item)
                 else:
-                    clouds = frozenset({file.cloud})
-                    anchors.append(TrustAnchor(certificate, clouds, source, pinned=False))
+                    links.append(item)
         if len(anchors) + len(links) > MAX_CERTIFICATES:
             raise TrustStoreError(f"the folders hold more than {MAX_CERTIFICATES} certificates")
         return _connect(store, anchors, links)
@@ -123,7 +145,7 @@ def read_files(folders: Iterable[Path]) -> OperatorFiles:
                 if entry.name != ANCHORS:
                     raise TrustStoreError(f"{_name(entry)}: no folder but {ANCHORS} is known here")
                 found += _list_anchors(entry)
-            elif entry.suffix in _SUFFIXES:
+            elif entry.suffix in _SUFFIXES or entry.name == BUNDLE:
                 found.append((entry, None))
     if len(found) > MAX_FILES:
         raise TrustStoreError(f"the folders hold more than {MAX_FILES} files")
@@ -150,40 +172,20 @@ def add_intermediate(folder: Path, certificate: x509.Certificate) -> Path:
         if _read(path) != data:
             raise TrustStoreError(f"{_name(path)}: exists, and is another file")
         return path
-    write_whole(path, data)
+    write_file(path, data)
     return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that everybody may read, so that a crash leaves the old one or the new one.
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of an operator's folder, whole or not at all.
 
     Raises:
         TrustStoreError: it cannot be written.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
-                os.fsync(stream.fileno())
-            os.rename(temporary, path)  # noqa: PTH104 - beside the other calls of os
-        except BaseException:
-            os.unlink(temporary)  # noqa: PTH108 - likewise
-            raise
-        _sync_folder(path.parent)
+        write_whole(path, data)
     except OSError as error:
         raise TrustStoreError(f"{_name(path)}: cannot be written: {error.strerror}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name is only as durable as the folder that holds it.
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _list(folder: Path) -> list[Path]:
@@ -211,32 +213,36 @@ def _list_anchors(folder: Path) -> list[tuple[Path, Cloud | None]]:
 
 
 def _read(path: Path) -> bytes:
-    # Links are followed, as Kubernetes' volumes are made of them.  Not blocking, so that a pipe
-    # is found out instead of waited for.
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise TrustStoreError(f"{_name(path)}: not a regular file")
-            data = stream.read(MAX_FILE + 1)
+        return read_bounded(path, MAX_BUNDLE if path.name == BUNDLE else MAX_FILE)
     except OSError as error:
         raise TrustStoreError(f"{_name(path)}: cannot be read: {error.strerror}") from None
-    if len(data) > MAX_FILE:
-        raise TrustStoreError(f"{_name(path)}: more than {MAX_FILE} octets")
-    return data
+    except ValueError as error:
+        raise TrustStoreError(f"{_name(path)}: {error}") from None
 
 
-def _read_certificates(file: OperatorFile) -> list[x509.Certificate]:
+def _read_certificates(file: OperatorFile) -> Iterator[TrustAnchor | Intermediate]:
+    source = str(file.path)
     try:
         certificates = load_certificates(file.data)
     except ValueError as error:
-        raise TrustStoreError(f"{_name(file.path)}: {quote(str(error))}") from None
+        raise TrustStoreError(f"{_name(source)}: {quote(str(error))}") from None
     for certificate in certificates:
         if file.cloud is None:
             _check_intermediate(file.path, certificate)
-        elif not is_self_signed(certificate):
-            raise TrustStoreError(f"{_name(file.path)}: an anchor must be self-signed")
-    return certificates
+            yield Intermediate(certificate, frozenset(Cloud), source, pinned=False)
+        elif is_self_signed(certificate):
+            yield TrustAnchor(certificate, frozenset({file.cloud}), source, pinned=False)
+        else:
+            raise TrustStoreError(f"{_name(source)}: an anchor must be self-signed")
+
+
+def _read_bundle(file: OperatorFile) -> Iterator[TrustAnchor | Intermediate]:
+    try:
+        imported = parse_imported(file.data)
+    except BundleError as error:
+        raise TrustStoreError(f"{_name(file.path)}: {error.detail}") from None
+    return imported.members(str(file.path))
 
 
 def _check_intermediate(path: Path, certificate: x509.Certificate) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.errors import TrustStoreError
 from attest.evidence import MAX_TEXT
 from attest.path import IssuerSource
+from attest.operator_folder import read_operator_folders
 from attest.policy import MAX_SKEW, AppraisalPolicy
 from attest.times import in_utc
 from attest.trust import TrustStore
@@ -50,10 +51,10 @@ class InputFile(click.File):
         return super().convert(value, param, ctx)
 
 
-def _parse_time(
+def parse_time(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> datetime | None:
-    """Parse a point in time with a UTC offset (RFC 3339); ``None`` is now."""
+    """Parse a point in time with a UTC offset (RFC 3339); ``None`` stays ``None``."""
     if value is None:
         return None
     try:
@@ -76,7 +77,7 @@ def at_option(function: _F) -> _F:
     return click.option(
         "--at",
         metavar="RFC3339",
-        callback=_parse_time,
+        callback=parse_time,
         help="The time that counts, such as 2026-06-25T18:57:45Z.  [default: now]",
     )(function)
 
@@ -265,6 +266,18 @@ def read_store(trust_path: Path | None, clouds: tuple[str, ...]) -> TrustStore:
     except TrustStoreError as error:
         where = "the pinned trust store" if trust_path is None else "--trust"
         raise click.ClickException(f"{where} cannot be loaded: {error}") from None
+
+
+def read_extended_store(folders: Sequence[Path]) -> TrustStore:
+    """Load the pinned store and what the operator's folders add to it.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+    """
+    try:
+        return read_operator_folders(folders, read_store(None, ()))
+    except TrustStoreError as error:
+        raise click.ClickException(f"--trust-dir cannot be used: {error}") from None
 
 
 def trust_note(trust_path: Path | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""``attest trust``: what is pinned, and until when it will do.
+"""``attest trust``: what is trusted, until when it will do, and how it is brought up to date.
 
 Each command has a module of its own.
 """
@@ -8,15 +8,18 @@ from __future__ import annotations
 import click
 
 from attest.cli.trust.check import check
+from attest.cli.trust.export import export
+from attest.cli.trust.importing import import_
 from attest.cli.trust.list import list_
+from attest.cli.trust.sign import sign
 
 __all__ = ["trust"]
 
 
 @click.group()
 def trust() -> None:
-    """Show and check the pinned trust store."""
+    """Show, check and update whom to trust."""
 
 
-for command in (list_, check):
+for command in (list_, check, export, sign, import_):
     trust.add_command(command)

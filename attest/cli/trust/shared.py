@@ -2,15 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
+import click
 from rich.console import Console
 from rich.text import Text
 
+from attest.bundle import BundleCode, BundleError
 from attest.cli import options
+from attest.cli.output import printable
+from attest.dsse import MAX_ENVELOPE, MAX_KEY_FILE
+from attest.files import read_bounded, write_whole
+
+_T = TypeVar("_T")
+PATH = click.Path(path_type=Path)
 
 
 def print_trust_warning(to: Console, trust_path: Path | None) -> None:
     """Say that the pinned store was replaced, where it was."""
     if trust_path is not None:
         to.print(Text(options.trust_warning(trust_path), style="yellow"))
+
+
+def read_keys(paths: Sequence[Path], load: Callable[[bytes], _T]) -> list[_T]:
+    """Read key files.
+
+    Raises:
+        click.ClickException: one cannot be read, or is no such key.
+    """
+    keys = []
+    for path in paths:
+        try:
+            keys.append(load(read_bounded(path, MAX_KEY_FILE)))
+        except OSError as error:
+            raise click.ClickException(f"cannot read {path}: {error.strerror}") from None
+        except ValueError as error:
+            raise click.ClickException(f"cannot read {path}: {error}") from None
+    return keys
+
+
+def read_envelope(stream: BinaryIO) -> bytes:
+    """Read a bundle, and no more than could be one.
+
+    Raises:
+        click.ClickException: the stream cannot be read.
+    """
+    try:
+        return stream.read(MAX_ENVELOPE + 1)
+    except OSError as error:
+        raise click.ClickException(f"cannot read {stream.name}: {error.strerror}") from None
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        click.ClickException: it cannot be written.
+    """
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise click.ClickException(f"cannot write {path}: {error.strerror}") from None
+
+
+def refuse_bundle(error: BundleError) -> int:
+    """Say why a bundle is refused.
+
+    Returns:
+        The exit status: 2 where it is none, 1 where it is not to be trusted.
+    """
+    unreadable = error.code in {BundleCode.MALFORMED, BundleCode.TYPE_UNSUPPORTED}
+    click.echo(f"attest: refused: {error.code}: {printable(error.detail)}", err=True)
+    return 2 if unreadable else 1
