@@ -2,6 +2,7 @@
 
 from attest.chain import ChainResult, check_chain
 from attest.clouds import Cloud
+from attest.crl_set import CrlSet
 from attest.document import AttestedDocument, Plan
 from attest.errors import (
     AttestError,
@@ -18,8 +19,9 @@ from attest.errors import (
     TrustStoreError,
 )
 from attest.path import IssuerSource
-from attest.policy import AppraisalPolicy
+from attest.policy import AppraisalPolicy, Revocation
 from attest.result import AttestationResult, Inspection, StepOutcome
+from attest.revocation import CrlSource, RevocationStatus
 from attest.trust import Intermediate, TrustAnchor, TrustStore
 from attest.verifier import Verifier
 
@@ -32,6 +34,8 @@ __all__ = [
     "Cloud",
     "CmsError",
     "Code",
+    "CrlSet",
+    "CrlSource",
     "DocumentError",
     "EvidenceError",
     "FreshnessError",
@@ -42,7 +46,9 @@ __all__ = [
     "PathError",
     "Plan",
     "PolicyError",
+    "Revocation",
     "RevocationError",
+    "RevocationStatus",
     "SignerError",
     "StepOutcome",
     "TrustAnchor",

@@ -250,7 +250,7 @@ def is_usable_ca(certificate: x509.Certificate) -> bool:
 
     It must be a CA's, not self-issued, with a key and name constraints that can be used.
     """
-    return _is_usable(certificate) and _is_ca(certificate)
+    return _is_usable(certificate) and is_ca(certificate)
 
 
 def _is_usable(certificate: x509.Certificate) -> bool:

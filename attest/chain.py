@@ -11,8 +11,9 @@ from cryptography import x509
 from attest.clouds import Cloud, is_host_name
 from attest.errors import Code, PathError, SignerError, quote
 from attest.path import CertificatePath, IssuerSource, Origin, PathValidator
+from attest.policy import Revocation
 from attest.result import path_to_list
-from attest.revocation import check_revocation
+from attest.revocation import CrlSource, RevocationStatus, check_revocation
 from attest.signer import read_signer
 from attest.times import in_utc, rfc3339
 from attest.trust import TrustStore
@@ -27,12 +28,15 @@ class ChainResult:
         name: the host name that the certificate was checked for.
         path: the path, the certificate first, the anchor last.
         checked_at: the time for which the path is valid, in UTC.
+        revocation: ``unchecked`` where no CRL was consulted, ``good``, or ``unknown`` where that
+            was let pass.
     """
 
     cloud: Cloud
     name: str
     path: CertificatePath
     checked_at: datetime
+    revocation: RevocationStatus = RevocationStatus.UNCHECKED
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as JSON values."""
@@ -44,6 +48,7 @@ class ChainResult:
             "checked_at": rfc3339(self.checked_at),
             "valid_from": rfc3339(self.path.not_before),
             "valid_until": rfc3339(self.path.not_after),
+            "revocation": str(self.revocation),
         }
 
 
@@ -55,10 +60,11 @@ def check_chain(
     name: str | None = None,
     cloud: Cloud | None = None,
     untrusted: Iterable[x509.Certificate] = (),
-    crls: Iterable[x509.CertificateRevocationList] | None = None,
+    crls: Iterable[x509.CertificateRevocationList] | CrlSource | None = None,
+    revocation: Revocation = Revocation.HARD,
     issuers: IssuerSource | None = None,
 ) -> ChainResult:
-    """Validate the path of a certificate (RFC 5280 section 6), offline unless told otherwise.
+    """Validate the path of a certificate (RFC 5280 section 6), offline unless a source is given.
 
     Args:
         store: whom to trust.
@@ -68,7 +74,9 @@ def check_chain(
         cloud: the cloud whose anchors count, by default the one its names belong to.
         untrusted: CA certificates that may be links of the path.
         crls: CRLs to consult, ``None`` for none; where a collection is given, even an empty
-            one, every certificate below the anchor needs a CRL in it.
+            one, every certificate below the anchor needs a CRL in it, unless ``revocation`` is
+            soft.
+        revocation: how strictly revocation is checked where CRLs are given.
         issuers: where to look for a CA certificate that is missing, ``None`` for nowhere.
 
     Raises:
@@ -95,6 +103,4 @@ def check_chain(
     )
     candidates = dict.fromkeys(untrusted, Origin.OPERATOR)
     path = validator.validate(certificate, name.lower(), at, candidates, issuers)
-    if crls is not None:
-        check_revocation(path, crls, at)
-    return ChainResult(cloud, name, path, at)
+    return ChainResult(cloud, name, path, at, check_revocation(path, crls, at, revocation))

@@ -18,6 +18,7 @@ from attest.document import AttestedDocument, parse_document
 from attest.errors import AttestError
 from attest.path import CertificatePath
 from attest.result import Inspection, StepOutcome
+from attest.revocation import RevocationStatus
 from attest.signer import Signer
 
 _T = TypeVar("_T")
@@ -34,6 +35,7 @@ TITLES = {
     9: "revocation",
     10: "policy",
 }
+_UNKNOWN = "unknown: some certificate has no CRL, which the policy lets pass"
 
 
 class StepRunner:
@@ -118,4 +120,4 @@ def _summary(value: object) -> str:
         case CertificatePath():
             return " <- ".join(common_name(c.subject) for c in value.certificates)
         case _:
-            return "good"
+            return _UNKNOWN if value is RevocationStatus.UNKNOWN else "good"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -21,6 +22,18 @@ _CONVERSIONS: dict[str, Callable[[Any], object]] = {
     "vms": lambda vm: UUID(str(vm)),
 }
 _COLLECTIONS = ("clouds", "subscriptions", "vms", "plans", "skus", "license_types", "regions")
+
+
+class Revocation(enum.StrEnum):
+    """What to do with a certificate of which no CRL says whether it is revoked.
+
+    It counts only where CRLs are given.  A certificate that a CRL lists is refused by ``soft``
+    and ``hard`` alike.
+    """
+
+    OFF = "off"  # consult no CRL
+    SOFT = "soft"  # let it pass, and say so in the result
+    HARD = "hard"  # refuse it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +57,11 @@ class AppraisalPolicy:
         license_types: the licence types accepted.
         regions: the Azure regions accepted, as the signer certificate names them, compared
             without regard to case.
+        revocation: how strictly revocation is checked where CRLs are given.
 
     Raises:
         ValueError: a duration is negative, the skew is more than a day, a VM id is not a UUID,
-            or a plan demands nothing.
+            a plan demands nothing, or ``revocation`` is none of its three values.
         TypeError: a text stands where a collection of texts belongs.
     """
 
@@ -63,6 +77,7 @@ class AppraisalPolicy:
     skus: Collection[str] | None = None
     license_types: Collection[str] | None = None
     regions: Collection[str] | None = None
+    revocation: Revocation = Revocation.HARD
 
     def __post_init__(self) -> None:
         """Freeze the collections and refuse demands that cannot be meant."""
@@ -74,6 +89,7 @@ class AppraisalPolicy:
             if value is not None:
                 convert = _CONVERSIONS.get(name, lambda item: item)
                 object.__setattr__(self, name, frozenset(map(convert, value)))
+        object.__setattr__(self, "revocation", Revocation(self.revocation))
         for duration in (self.max_age, self.skew, self.max_lifetime):
             if duration is not None and duration < timedelta(0):
                 raise ValueError(f"a duration is negative: {duration}")

@@ -11,6 +11,7 @@ from attest.clouds import Cloud
 from attest.document import AttestedDocument
 from attest.errors import AttestError
 from attest.path import CertificatePath, Origin
+from attest.revocation import RevocationStatus
 from attest.times import rfc3339
 
 # Only certificates of validated paths are kept, never those of the evidence at large.
@@ -27,7 +28,9 @@ class AttestationResult:
         document: what was signed.
         path: the signer certificate, its issuers and the anchor.
         verified_at: the time for which all of this holds, as the caller gave it, in UTC.
-        valid_until: until when the evidence verifies again, but for nonce and policy.
+        valid_until: until when the evidence verifies again, but for nonce, policy and CRLs.
+        revocation: ``unchecked`` where no CRL was consulted, ``good``, or, under a soft policy,
+            ``unknown``.
     """
 
     cloud: Cloud
@@ -36,6 +39,7 @@ class AttestationResult:
     path: CertificatePath
     verified_at: datetime
     valid_until: datetime
+    revocation: RevocationStatus = RevocationStatus.UNCHECKED
 
     @property
     def signer(self) -> CertificateInfo:
@@ -58,6 +62,7 @@ class AttestationResult:
             "chain": path_to_list(self.path),
             "verified_at": rfc3339(self.verified_at),
             "valid_until": rfc3339(self.valid_until),
+            "revocation": str(self.revocation),
         }
 
 

@@ -9,12 +9,12 @@
     6. Parse the content as an attested document.
     7. Check freshness: times, and the nonce where one is expected.
     8. Validate the path (RFC 5280 section 6) to an anchor that is pinned for that cloud.
-    9. Check revocation on that path, where CRLs are given; fail closed.
+    9. Check revocation on that path, where CRLs are given; fail closed, but for a soft policy.
    10. Appraise by the relying party's policy.  Then, and only then, return the result.
 
-The time is a parameter, and no step reads the environment or opens a connection, but for step 8
-where it was given a source of issuers: it asks that, once the first seven have passed, when no
-path is found without.
+The time is a parameter, and no step reads the environment or opens a connection, but for the
+sources that the caller gives: one of issuers, which step 8 asks, once the first seven have passed,
+when it finds no path without; and one of CRLs, which step 9 asks about the path that was found.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ from attest.inspection import StepRunner
 from attest.path import CertificatePath, IssuerSource, Origin, PathValidator
 from attest.policy import (
     AppraisalPolicy,
+    Revocation,
     appraise,
     check_cloud,
     check_freshness,
     check_timestamps_present,
 )
 from attest.result import AttestationResult, Inspection
-from attest.revocation import check_revocation
+from attest.revocation import CrlSource, RevocationStatus, check_revocation
 from attest.signer import Signer, load_certificate, read_signer, verification_key
 from attest.times import in_utc
 from attest.trust import TrustStore
 
 Evidence = str | bytes | Mapping[str, object]
+Crls = Iterable[x509.CertificateRevocationList] | CrlSource
 
 DEFAULT_CACHE_SIZE = 1024
 
@@ -115,7 +117,7 @@ class Verifier:
         at: datetime,
         nonce: str | None = None,
         intermediates: Iterable[x509.Certificate] = (),
-        crls: Iterable[x509.CertificateRevocationList] | None = None,
+        crls: Crls | None = None,
     ) -> AttestationResult:
         """Verify evidence.  Verified data comes only out of this method.
 
@@ -125,7 +127,9 @@ class Verifier:
             nonce: the nonce that the VM was given, ``None`` where it was given none.
             intermediates: CA certificates that may link the signer to an anchor; not trusted.
             crls: CRLs to consult, ``None`` for none; where a collection is given, even an empty
-                one, every certificate below the anchor needs a CRL in it.
+                one, every certificate below the anchor needs a CRL in it, unless the policy is
+                soft.  A :class:`attest.CrlSet` remembers its verdicts from call to call; other
+                sources may open connections, and are asked only about a path that is valid.
 
         Returns:
             The attestation result.
@@ -158,8 +162,9 @@ class Verifier:
             path = self._validate_path(signer, signed_data, at, intermediates, self._issuers)
             self._trusted.put(signed_data.sid, _TrustedSigner(signer_der, signer, path))
         # 9. Check revocation.
+        revocation = RevocationStatus.UNCHECKED
         if crls is not None:
-            check_revocation(path, crls, at)
+            revocation = check_revocation(path, crls, at, self._policy.revocation)
         # 10. Appraise.
         self._appraise(document, signer)
         return AttestationResult(
@@ -169,6 +174,7 @@ class Verifier:
             path=path,
             verified_at=at,
             valid_until=min(document.expires_on or path.not_after, path.not_after),
+            revocation=revocation,
         )
 
     def inspect(
@@ -178,7 +184,7 @@ class Verifier:
         at: datetime,
         nonce: str | None = None,
         intermediates: Iterable[x509.Certificate] = (),
-        crls: Iterable[x509.CertificateRevocationList] | None = None,
+        crls: Crls | None = None,
     ) -> Inspection:
         """Run every step that can run and tell how each went; never a verdict.
 
@@ -210,10 +216,12 @@ class Verifier:
             intermediates=intermediates,
             issuers=self._issuers if run.all_passed else None,
         )
-        if crls is not None:
-            run.step(9, check_revocation, path, crls, at=at)
-        else:
+        if crls is None:
             run.skip(9, "no CRL is given")
+        elif self._policy.revocation is Revocation.OFF:
+            run.skip(9, "the policy does not ask for it")
+        else:
+            run.step(9, check_revocation, path, crls, at=at, revocation=self._policy.revocation)
         run.step(10, self._appraise, document, signer)
         return run.inspection(signed_data, path)
 

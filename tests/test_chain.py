@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from attest import Cloud, Code, IssuerUnknownError, TrustStore, check_chain
+from attest import Cloud, Code, IssuerUnknownError, Revocation, TrustStore, check_chain
 from tests.support import der
 from tests.support.pki import (
     AT,
@@ -91,6 +91,10 @@ def test_revocation_is_checked_where_crls_are_given() -> None:
         check_chain(pki().store(), signer, at=AT, crls=crls)
     with refused(Code.REVOCATION_UNKNOWN, 9):
         check_chain(pki().store(), signer, at=AT, crls=[])
+    assert check_chain(pki().store(), signer, at=AT).revocation == "unchecked"
+    assert check_chain(pki().store(), signer, at=AT, crls=good).to_dict()["revocation"] == "good"
+    soft = check_chain(pki().store(), signer, at=AT, crls=[], revocation=Revocation.SOFT)
+    assert soft.to_dict()["revocation"] == "unknown"
 
 
 def test_a_forged_certificate_is_refused() -> None:

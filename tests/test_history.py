@@ -271,7 +271,7 @@ def test_a_cross_certificate_that_expires_is_renewed(web: Web) -> None:
     assert healed.path.origins[1] is Origin.OPERATOR
     result = Verifier(store, issuers=source_at(web, after)).verify(evidence, at=after)
     assert result.path.certificates[1] == renewed.certificate
-    assert result.path.origins == (Origin.EVIDENCE, Origin.FETCHED, Origin.PINNED)
+    assert result.path.origins == (Origin.EVIDENCE, Origin.FETCHED, Origin.OPERATOR)
 
 
 def test_a_document_of_an_it_tls_ca(web: Web) -> None:

@@ -67,6 +67,20 @@ def test_without_crls_revocation_is_skipped() -> None:
     assert (step.status, step.detail, step.code) == ("skipped", "no CRL is given", None)
 
 
+def test_revocation_step_says_what_the_policy_made_of_it() -> None:
+    """Soft tells that it let something pass; off, that nothing was asked."""
+    crls = [make_crl(pki().root)]
+    soft = pki().verifier(revocation="soft").inspect(good_evidence(), at=AT, crls=crls)
+    assert (soft.steps[8].status, soft.steps[8].code) == ("passed", None)
+    assert soft.steps[8].detail.startswith("unknown")
+    off = pki().verifier(revocation="off").inspect(good_evidence(), at=AT, crls=crls)
+    assert (off.steps[8].status, off.steps[8].detail) == (
+        "skipped",
+        "the policy does not ask for it",
+    )
+    assert statuses(inspect(good_evidence(), crls=crls))[9] == "revocation_unknown"
+
+
 def test_a_failed_step_skips_what_needs_it() -> None:
     """Nothing can be said of evidence that cannot be decoded; every step is listed still."""
     found = statuses(inspect("!"))

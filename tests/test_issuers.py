@@ -92,11 +92,11 @@ def test_a_missing_issuer_is_fetched(web: Web, form: str) -> None:
     """In whatever form it is published, and the result says that it was fetched."""
     web.pages[PAGE] = FORMS[form]()
     result = verifier_of(source_of(web)).verify(good(), at=AT)
-    assert result.path.origins == (Origin.EVIDENCE, Origin.FETCHED, Origin.PINNED)
+    assert result.path.origins == (Origin.EVIDENCE, Origin.FETCHED, Origin.OPERATOR)
     assert web.requests == [PAGE]
     chain = result.to_dict()["chain"]
     assert isinstance(chain, list)
-    assert [link["origin"] for link in chain] == ["evidence", "fetched", "pinned"]
+    assert [link["origin"] for link in chain] == ["evidence", "fetched", "operator"]
 
 
 def test_without_a_source_it_is_unknown(web: Web) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from attest import AppraisalPolicy, AttestedDocument, Cloud, Code, Plan
+from attest import AppraisalPolicy, AttestedDocument, Cloud, Code, Plan, Revocation
 from attest.document import parse_document
 from attest.policy import appraise, check_cloud, check_freshness, check_timestamps_present
 from tests.support.pki import (
@@ -44,6 +44,14 @@ def test_defaults_demand_little_and_allow_no_germany() -> None:
     assert (policy.skew, policy.max_lifetime) == (timedelta(0), timedelta(hours=24))
     assert not policy.require_nonce
     assert not policy.allow_missing_timestamps
+    assert policy.revocation is Revocation.HARD
+
+
+def test_revocation_is_one_of_three() -> None:
+    """Also as a text; a misspelt one is no policy."""
+    assert AppraisalPolicy(revocation="soft").revocation is Revocation.SOFT  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="sofd"):
+        AppraisalPolicy(revocation="sofd")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("field", ["max_age", "skew", "max_lifetime"])

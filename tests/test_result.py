@@ -43,7 +43,9 @@ def test_result_as_json() -> None:
         "chain",
         "verified_at",
         "valid_until",
+        "revocation",
     ]
+    assert values["revocation"] == "unchecked"
     assert values["verified"] is True
     assert (values["cloud"], values["region"]) == ("public", "eastus")
     assert values["verified_at"] == "2026-07-01T12:00:00Z"

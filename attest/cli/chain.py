@@ -16,7 +16,7 @@ from attest.certificates import load_certificates, readable_certificates
 from attest.chain import ChainResult, check_chain
 from attest.cli import options
 from attest.cli.issuers import fetch_issuers_option
-from attest.cli.output import console, print_json, print_path, printable, refuse
+from attest.cli.output import console, print_json, print_path, printable, refuse, revocation_rows
 from attest.clouds import Cloud
 from attest.errors import AttestError, Code
 from attest.evidence import decode_evidence
@@ -44,6 +44,7 @@ from attest.times import rfc3339
 @options.trust_option
 @fetch_issuers_option
 @options.crl_option
+@options.revocation_option
 @options.format_option
 def chain(  # noqa: PLR0913 - one parameter an option
     *,
@@ -55,6 +56,7 @@ def chain(  # noqa: PLR0913 - one parameter an option
     trust_path: Path | None,
     issuers: IssuerSource | None,
     crl_path: Path | None,
+    revocation: str | None,
     output: str,
 ) -> int:
     """Build and check the path of the certificate in CERT to a pinned anchor.
@@ -63,6 +65,7 @@ def chain(  # noqa: PLR0913 - one parameter an option
     attested document, whose signer certificate is taken.
     """
     certificate, bystanders = _read_certificate(options.read_evidence(file))
+    strictness = options.chosen_revocation(revocation, crl_path)
     store = options.read_store(trust_path, (cloud,) if cloud else tuple(Cloud))
     untrusted = [*bystanders, *options.read_certificates(untrusted_path)]
     try:
@@ -74,6 +77,7 @@ def chain(  # noqa: PLR0913 - one parameter an option
             cloud=Cloud(cloud) if cloud else None,
             untrusted=untrusted,
             crls=options.read_crls(crl_path),
+            revocation=strictness,
             issuers=issuers,
         )
     except AttestError as error:
@@ -117,5 +121,7 @@ def _print(result: ChainResult, trust_path: Path | None) -> None:
     )
     if trust_path is not None:
         to.print(Text(options.trust_warning(trust_path), style="yellow"))
+    for name, value in revocation_rows(result.revocation):
+        to.print(Text(f"{name} {value}"))
     to.print()
     print_path(to, result.path, result.checked_at)

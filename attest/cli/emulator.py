@@ -55,7 +55,7 @@ _LAST_PORT = 65535
     show_default=True,
     help="Requests a second; 0 for no limit.",
 )
-def emulator(  # noqa: PLR0913 - the options of the command
+def emulator(
     *,
     host: str,
     port: int,

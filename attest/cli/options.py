@@ -19,9 +19,9 @@ from attest.cli.issuers import fetch_issuers_option
 from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.errors import TrustStoreError
 from attest.evidence import MAX_TEXT
-from attest.path import IssuerSource
 from attest.operator_folder import read_operator_folders
-from attest.policy import MAX_SKEW, AppraisalPolicy
+from attest.path import IssuerSource
+from attest.policy import MAX_SKEW, AppraisalPolicy, Revocation
 from attest.times import in_utc
 from attest.trust import TrustStore
 from attest.verifier import Verifier
@@ -126,6 +126,27 @@ def crl_option(function: _F) -> _F:
     )(function)
 
 
+def revocation_option(function: _F) -> _F:
+    """Add ``--revocation``."""
+    return click.option(
+        "--revocation",
+        type=click.Choice([str(Revocation.SOFT), str(Revocation.HARD)]),
+        help="With --crl: what to do with a certificate that no CRL speaks for, to let it pass "
+        "(soft) or to refuse it (hard).  [default: hard]",
+    )(function)
+
+
+def chosen_revocation(revocation: str | None, crl_path: Path | None) -> Revocation:
+    """Return how strictly revocation is checked.
+
+    Raises:
+        click.UsageError: it is asked for without CRLs, and nothing would be checked.
+    """
+    if revocation is not None and crl_path is None:
+        raise click.UsageError("--revocation needs --crl")
+    return Revocation.HARD if revocation is None else Revocation(revocation)
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest:
     """What ``verify`` and ``inspect`` are asked, with every file read.
@@ -195,6 +216,7 @@ _EVIDENCE_OPTIONS: list[Callable[[Any], Any]] = [
     ),
     fetch_issuers_option,
     crl_option,
+    revocation_option,
     format_option,
 ]
 
@@ -212,6 +234,7 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
     intermediates_path: Path | None,
     issuers: IssuerSource | None,
     crl_path: Path | None,
+    revocation: str | None,
     output: str,
 ) -> EvidenceRequest:
     policy = AppraisalPolicy(
@@ -219,6 +242,7 @@ def _read_request(  # noqa: PLR0913 - one parameter an option
         max_age=None if max_age is None else timedelta(seconds=max_age),
         skew=timedelta(seconds=skew),
         subscriptions=subscriptions or None,
+        revocation=chosen_revocation(revocation, crl_path),
     )
     evidence = read_evidence(file)
     return EvidenceRequest(

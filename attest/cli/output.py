@@ -19,6 +19,7 @@ from attest.errors import AttestError
 from attest.inspection import TITLES
 from attest.path import CertificatePath
 from attest.result import rejection_to_dict
+from attest.revocation import RevocationStatus
 from attest.times import rfc3339
 
 Row = tuple[str, object]
@@ -84,6 +85,17 @@ def document_rows(document: Mapping[str, object]) -> list[Row]:
         else:
             rows.append((name.replace("_", " "), value))
     return rows
+
+
+def revocation_rows(revocation: RevocationStatus) -> list[Row]:
+    """Return what to print of revocation: nothing where no CRL was consulted."""
+    match revocation:
+        case RevocationStatus.UNCHECKED:
+            return []
+        case RevocationStatus.GOOD:
+            return [("revocation", "good: no certificate of the path is revoked")]
+        case RevocationStatus.UNKNOWN:
+            return [("revocation", "UNKNOWN: no CRL speaks for some certificate of the path")]
 
 
 def _items(value: object) -> list[tuple[str, object]]:

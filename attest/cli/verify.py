@@ -7,7 +7,15 @@ from pathlib import Path
 from rich.text import Text
 
 from attest.cli.options import EvidenceRequest, evidence_command, trust_note, trust_warning
-from attest.cli.output import console, document_rows, print_fields, print_json, print_path, refuse
+from attest.cli.output import (
+    console,
+    document_rows,
+    print_fields,
+    print_json,
+    print_path,
+    refuse,
+    revocation_rows,
+)
 from attest.errors import AttestError
 from attest.result import AttestationResult, document_to_dict
 from attest.times import rfc3339
@@ -40,6 +48,7 @@ def _print(result: AttestationResult, trust_path: Path | None) -> None:
     rows = document_rows(document_to_dict(result.document))
     rows += [("cloud", result.cloud), ("region", result.region)]
     rows += [("valid until", rfc3339(result.valid_until))]
+    rows += revocation_rows(result.revocation)
     print_fields(to, "Document", rows)
     to.print()
     print_path(to, result.path, result.verified_at)

@@ -92,6 +92,7 @@ def test_verify_json(attest: Attest) -> None:
         "chain",
         "verified_at",
         "valid_until",
+        "revocation",
     ]
     assert result["verified"] is True
     assert result["cloud"] == "public"

@@ -60,7 +60,7 @@ def test_the_issuer_is_fetched_when_asked_for(attest: Call, web: Web, command: s
     assert [link["origin"] for link in json.loads(out)["chain"]] == [
         "evidence",
         "fetched",
-        "pinned",
+        "operator",
     ]
 
 

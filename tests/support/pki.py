@@ -299,6 +299,7 @@ def make_crl(
     updated: tuple[datetime, datetime] = (AT - timedelta(days=1), AT + timedelta(days=6)),
     revoked_on: datetime = AT - timedelta(days=2),
     signed_by: PrivateKey | None = None,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> x509.CertificateRevocationList:
     """Make a CRL: who is revoked, and thisUpdate and nextUpdate."""
     builder = (
@@ -312,6 +313,8 @@ def make_crl(
             critical=False,
         )
     )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical=critical)
     for identity in revoked:
         builder = builder.add_revoked_certificate(
             x509.RevokedCertificateBuilder()
@@ -320,6 +323,27 @@ def make_crl(
             .build()
         )
     return builder.sign(signed_by or issuer.key, hashes.SHA256())
+
+
+def crl_points(*urls: str) -> tuple[x509.ExtensionType, bool]:
+    """Return cRLDistributionPoints with one point of these addresses, for a certificate."""
+    names = [x509.UniformResourceIdentifier(url) for url in urls]
+    return x509.CRLDistributionPoints([x509.DistributionPoint(names, None, None, None)]), False
+
+
+def crl_partition(*urls: str) -> tuple[x509.ExtensionType, bool]:
+    """Return issuingDistributionPoint with these addresses, for a CRL that is a part."""
+    names = [x509.UniformResourceIdentifier(url) for url in urls]
+    point = x509.IssuingDistributionPoint(
+        full_name=names,
+        relative_name=None,
+        only_contains_user_certs=False,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    return point, True
 
 
 def sha1_crl(
