@@ -27,7 +27,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from attest import AppraisalPolicy, Cloud, Plan
+from attest import AppraisalPolicy, Cloud, Plan, Revocation
 from attest.hosts import HostRule
 
 PREFIX = "ATTEST_"
@@ -102,9 +102,13 @@ class Settings(BaseSettings):
         intermediates: PEM file or folder of further CA certificates; links, never anchors.
         trust_dirs: folders of further intermediates and, below ``anchors/CLOUD/``, anchors.
         trust_reload_seconds: how often each worker looks whether trust_dirs have changed.
-        crls: file or folder of CRLs; where given, every certificate below an anchor needs one.
         fetch_issuers: fetch CA certificates that are missing; never anchors.
         issuer_hosts: further hosts to fetch them from, as HOST or HOST/FOLDER/.
+        crls: file or folder of CRLs, read again when it changes.
+        fetch_crls: fetch CRLs from the certificates' distribution points, where no file of
+            ``crls`` speaks for a certificate.
+        revocation: ``off``, ``soft`` or ``hard``: what becomes of a certificate that no CRL
+            speaks for; by default ``hard`` where ``crls`` is set, ``off`` otherwise.
         test_trust: PEM file with roots and intermediates of a fake authority. Tests only.
         max_body: the largest request body, but for batches.
         max_batch_body: the largest body of a batch.
@@ -152,6 +156,8 @@ class Settings(BaseSettings):
     crls: Path | None = None
     fetch_issuers: bool = True
     issuer_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    fetch_crls: bool = False
+    revocation: Revocation | None = None
     test_trust: Path | None = None
     max_body: int = Field(default=256 * 1024, ge=1024)
     max_batch_body: int = Field(default=16 * 1024 * 1024, ge=1024)
@@ -250,7 +256,20 @@ class Settings(BaseSettings):
     def _agrees(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
+        # Whoever asks for one half of it must not believe that he has the whole.
+        has_crls = self.crls is not None or self.fetch_crls
+        if self.revocation not in {None, Revocation.OFF} and not has_crls:
+            raise ValueError(f"revocation is {self.revocation}: set crls, or fetch_crls")
+        if self.fetch_crls and self.effective_revocation is Revocation.OFF:
+            raise ValueError("fetch_crls is for revocation soft or hard")
         return self
+
+    @property
+    def effective_revocation(self) -> Revocation:
+        """How strictly revocation is checked."""
+        if self.revocation is not None:
+            return self.revocation
+        return Revocation.OFF if self.crls is None else Revocation.HARD
 
     @property
     def host(self) -> str:
@@ -278,6 +297,7 @@ class Settings(BaseSettings):
             skus=self.skus,
             license_types=self.license_types,
             regions=self.regions,
+            revocation=self.effective_revocation,
         )
 
     def shown(self) -> dict[str, object]:
