@@ -34,9 +34,9 @@ from service.challenges import ChallengeStore
 from service.encoding import encode
 from service.errors import ChallengeError, ProblemError, ProblemType, UnavailableError
 from service.rendering import Verified, render_path
+from service.revocation import crl_source
 from service.schemas import Demands, VerifyRequest
 from service.settings import Settings
-from service.trust import load_crls
 
 _LEEWAY = timedelta(seconds=1)  # documents' times are whole seconds
 
@@ -114,7 +114,7 @@ class Decider:
         self._challenges = challenges
         self._clock = clock
         self._skew = timedelta(seconds=settings.skew)
-        self._crls = None if settings.crls is None else load_crls(settings.crls)
+        self.crls = crl_source(settings)
         self._allow_caller_nonce = settings.allow_caller_nonce
         self._test_trust = settings.test_trust is not None
 
@@ -173,7 +173,7 @@ class Decider:
             at=at,
             nonce=request.nonce,
             intermediates=intermediates,
-            crls=self._crls,
+            crls=self.crls,
         )
         log["vm_id"] = result.document.vm_id
         log["subscription_id"] = result.document.subscription_id

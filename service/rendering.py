@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from attest import AttestationResult
+from attest import AttestationResult, RevocationStatus
 from attest.cache import BoundedCache
 from attest.path import CertificatePath
 from attest.result import path_to_list
@@ -71,5 +71,9 @@ class Verified(NamedTuple):
                 "freshness": self.freshness,
             }
         )
-        tail = b',"test_trust":true}' if self.test_trust else b"}"
-        return b"%b,%b%b" % (head[:-1], render_path(result.path).members, tail)
+        more = render_path(result.path).members
+        if result.revocation is not RevocationStatus.UNCHECKED:
+            more += b',"revocation":"%b"' % result.revocation.encode()
+        if self.test_trust:
+            more += b',"test_trust":true'
+        return b"%b,%b}" % (head[:-1], more)

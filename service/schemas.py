@@ -179,6 +179,9 @@ class Result(BaseModel):
     verified_at: datetime
     valid_until: datetime
     freshness: Literal["challenge", "time"]
+    revocation: Literal["good", "unknown"] = Field(
+        default="good", description="Only present where revocation was checked."
+    )
     test_trust: Literal[True] = Field(
         default=True, description="Only present where a test authority is trusted."
     )
@@ -210,6 +213,7 @@ class ChainResponse(BaseModel):
     checked_at: datetime
     valid_from: datetime
     valid_until: datetime
+    revocation: Literal["unchecked", "good", "unknown"]
     test_trust: Literal[True] = Field(
         default=True, description="Only present where a test authority is trusted."
     )

@@ -75,7 +75,9 @@ class Service:
 
     def tasks(self) -> tuple[Task, ...]:
         """Return what each worker does by the clock."""
-        return (Task("sweeping", SWEEP_SECONDS, self.sweep),)
+        crls = self.decider.crls
+        more = () if crls is None else crls.tasks(self.clock)
+        return (Task("sweeping", SWEEP_SECONDS, self.sweep), *more)
 
     def _reload_task(self) -> Task:
         seconds = self.settings.trust_reload_seconds
