@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from attest.cli.issuers import fetch_issuers_option
 from attest.clouds import DEFAULT_CLOUDS, Cloud
 from attest.errors import TrustStoreError
 from attest.evidence import MAX_TEXT
-from attest.operator_folder import read_operator_folders
 from attest.path import IssuerSource
 from attest.policy import MAX_SKEW, AppraisalPolicy, Revocation
 from attest.times import in_utc
@@ -290,18 +289,6 @@ def read_store(trust_path: Path | None, clouds: tuple[str, ...]) -> TrustStore:
     except TrustStoreError as error:
         where = "the pinned trust store" if trust_path is None else "--trust"
         raise click.ClickException(f"{where} cannot be loaded: {error}") from None
-
-
-def read_extended_store(folders: Sequence[Path]) -> TrustStore:
-    """Load the pinned store and what the operator's folders add to it.
-
-    Raises:
-        click.ClickException: it cannot be loaded.
-    """
-    try:
-        return read_operator_folders(folders, read_store(None, ()))
-    except TrustStoreError as error:
-        raise click.ClickException(f"--trust-dir cannot be used: {error}") from None
 
 
 def trust_note(trust_path: Path | None) -> dict[str, object]:

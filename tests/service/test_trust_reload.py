@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -334,3 +335,17 @@ def test_hangup_reloads_trust(start: Starter, folder: Path, authority: FakeAutho
     assert "bad.pem" in refused
     assert set(live.workers()) == workers
     assert {live.get("/v1/trust").body["generation"] for _ in range(20)} == generations
+
+
+def test_a_worker_that_is_replaced_is_up_to_date(
+    start: Starter, folder: Path, authority: FakeAuthority
+) -> None:
+    """It looks at the folders before it serves: the master has loaded them long ago."""
+    live = start(workers=1, trust_reload_seconds=3600)
+    old, (worker,) = live.get("/v1/trust").body["generation"], live.workers()
+    (folder / "ca.pem").write_bytes(pem(*authority.intermediates))
+    assert live.get("/v1/trust").body["generation"] == old
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: live.workers() not in ([], [worker]))
+    live.wait_ready()
+    assert live.get("/v1/trust").body["generation"] != old

@@ -56,7 +56,7 @@ def export(
     The pinned store, and what the folders named with --trust-dir add to it.  A bundle that is not
     signed yet can be, with attest trust sign.
     """
-    store = options.read_extended_store(folders)
+    store = shared.read_extended_store(folders)
     signers = shared.read_keys(keys, load_private_key)
     try:
         bundle = bundle_of(store, version=version, created=datetime.now(UTC), expires=expires)

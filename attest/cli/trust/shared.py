@@ -14,7 +14,10 @@ from attest.bundle import BundleCode, BundleError
 from attest.cli import options
 from attest.cli.output import printable
 from attest.dsse import MAX_ENVELOPE, MAX_KEY_FILE
+from attest.errors import TrustStoreError
 from attest.files import read_bounded, write_whole
+from attest.operator_folder import read_operator_folders
+from attest.trust import TrustStore
 
 _T = TypeVar("_T")
 PATH = click.Path(path_type=Path)
@@ -24,6 +27,18 @@ def print_trust_warning(to: Console, trust_path: Path | None) -> None:
     """Say that the pinned store was replaced, where it was."""
     if trust_path is not None:
         to.print(Text(options.trust_warning(trust_path), style="yellow"))
+
+
+def read_extended_store(folders: Sequence[Path]) -> TrustStore:
+    """Load the pinned store and what the operator's folders add to it.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+    """
+    try:
+        return read_operator_folders(folders, options.read_store(None, ()))
+    except TrustStoreError as error:
+        raise click.ClickException(f"--trust-dir cannot be used: {error}") from None
 
 
 def read_keys(paths: Sequence[Path], load: Callable[[bytes], _T]) -> list[_T]:
