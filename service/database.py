@@ -25,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     create_engine,
     event,
 )
@@ -68,6 +69,23 @@ API_KEYS = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
+)
+# Small columns first: a look at the counts does not read the specimens.
+UNKNOWN_ISSUERS = Table(
+    "unknown_issuers",
+    METADATA,
+    Column("id", String(64), primary_key=True),  # SHA-256 of issuer name and key identifier
+    Column("status", String(16), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("signer_sha256", String(64), nullable=False),
+    Column("issuer", String(512), nullable=False),
+    Column("signer_subject", String(512), nullable=False),
+    Column("signer_names", Text, nullable=False),  # JSON
+    Column("aia_urls", Text, nullable=False),  # JSON
+    Column("signer_certificate", Text, nullable=False),  # DER, base64
+    Column("specimen", Text, nullable=False),  # base64
 )
 
 

@@ -15,6 +15,7 @@ from service.decisions import Decider
 from service.housekeeping import Task, start_housekeeping
 from service.keys import KeyStore
 from service.logs import DecisionLog
+from service.quarantine import FLUSH_SECONDS, Quarantine
 from service.settings import Settings
 from service.trust import keep_trust
 from service.trust_keeper import TrustKeeper
@@ -40,6 +41,7 @@ class Service:
         database: the shared state.
         challenges: the challenges in it.
         keys: the API keys in it.
+        quarantine: the unknown issuers in it.
         decisions: where decisions are logged.
     """
 
@@ -49,6 +51,7 @@ class Service:
     database: Database
     challenges: ChallengeStore
     keys: KeyStore
+    quarantine: Quarantine
     decisions: DecisionLog
 
     @property
@@ -77,7 +80,11 @@ class Service:
         """Return what each worker does by the clock."""
         crls = self.decider.crls
         more = () if crls is None else crls.tasks(self.clock)
-        return (Task("sweeping", SWEEP_SECONDS, self.sweep), *more)
+        return (
+            Task("sweeping", SWEEP_SECONDS, self.sweep),
+            Task("writing the quarantine", FLUSH_SECONDS, self.quarantine.flush),
+            *more,
+        )
 
     def _reload_task(self) -> Task:
         seconds = self.settings.trust_reload_seconds
@@ -109,5 +116,6 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
         database=database,
         challenges=challenges,
         keys=KeyStore(database),
+        quarantine=Quarantine(database, clock=clock),
         decisions=DecisionLog(),
     )
