@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from prometheus_client import Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from attest import Cloud, TrustStore
+from attest.lifetimes import CaLifetime, ca_lifetimes, outlook
 from service.errors import UnavailableError
 
 RELOADS = Counter("attest_trust_reloads", "New trust stores that were put to use, by all workers.")
@@ -49,3 +53,31 @@ class QuarantineCollector(Collector):
             "Unknown issuers that wait for attest trust approve or dismiss.",
             value=pending,
         )
+
+
+class NewestEvidenceCollector(Collector):
+    """Tells per cloud until when the newest evidence verifies with the store."""
+
+    def __init__(self, store: TrustStore, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        at = self._clock()
+        expiry = GaugeMetricFamily(
+            "attest_trust_newest_evidence_expiry_timestamp_seconds",
+            "Until when what the newest issuing CAs sign will verify, in seconds since 1970.",
+            labels=["cloud"],
+        )
+        for cloud in Cloud:
+            found = outlook(_lifetimes(self._store, cloud), at)
+            if found is not None:
+                expiry.add_metric((str(cloud),), found.newest_until.timestamp())
+        yield expiry
+
+
+# Some 20 ms of signatures a cloud, for every look at the metrics; a store never changes.
+@functools.lru_cache(maxsize=len(Cloud))
+def _lifetimes(store: TrustStore, cloud: Cloud) -> tuple[CaLifetime, ...]:
+    return tuple(ca_lifetimes(store, cloud))

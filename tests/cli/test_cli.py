@@ -8,46 +8,20 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import pytest
 
-from attest.cli import main, options
+from attest.cli import options
+from tests.cli.conftest import Attest
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 REAL = VECTORS / "real" / "regular_2026_06_tls_g2_rsa_ca_ocsp_02.json"
 AT = "2026-06-25T18:57:45Z"
 FORGERIES = VECTORS / "forgeries"
 FORGERY_AT = "2026-07-28T14:00:00Z"
-
-
-class Outcome(NamedTuple):
-    """What one call of the command gave."""
-
-    status: int
-    out: str
-    err: str
-
-
-Attest = Callable[..., Outcome]
-
-
-@pytest.fixture(name="attest")
-def attest_(capsys: pytest.CaptureFixture[str]) -> Attest:
-    """Call the command in this process."""
-
-    def call(*arguments: str | Path) -> Outcome:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        assert "Traceback" not in captured.err
-        return Outcome(stopped.value.code, captured.out, captured.err)
-
-    return call
 
 
 def real_signature() -> str:
@@ -312,23 +286,6 @@ def test_trust_list(attest: Attest) -> None:
     assert set(roles[2:]) == {"intermediate"}
 
 
-def test_trust_check(attest: Attest) -> None:
-    """An alarm for live paths only: no expired twin and no retired CA counts."""
-    quiet = attest("trust", "check", "--at", "2026-11-22T00:00:00Z")
-    assert quiet.status == 0
-    assert "1 expired twin, no alarm: another path is live" in quiet.out
-    assert "retired, kept for old evidence: no alarm" in quiet.out
-    assert "  yes  DigiCert Global Root G2" in quiet.out
-    alarm = attest("trust", "check", "--at", "2028-04-01T00:00:00Z")
-    assert alarm.status == 1
-    assert "ENDS SOON" in alarm.out
-    assert alarm.err == "attest: 8 live paths end within 90 days\n"
-    as_json = attest("trust", "check", "--at", "2028-04-01T00:00:00Z", "--format", "json")
-    ending = {item["subject"] for item in json.loads(as_json.out)["ending_soon"]}
-    assert "CN=Microsoft Azure RSA TLS Issuing CA 08,O=Microsoft Corporation,C=US" in ending
-    assert attest("trust", "check", "--at", "2028-04-01T00:00:00Z", "--warn-days", "9").status == 0
-
-
 def test_damaged_installation(attest: Attest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged certs folder is said in one line, which names the file."""
     monkeypatch.setattr("attest.manifest.load_certificates", lambda _: [])
@@ -410,18 +367,3 @@ def test_unusable_standard_streams(shell: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("attest: ")
     assert done.stderr.count("\n") == 1
-
-
-def test_a_cloud_without_live_paths_is_an_alarm(attest: Attest) -> None:
-    """Retired CAs are none, as long as there are others."""
-    outcome = attest("trust", "check", "--cloud", "china", "--at", "2060-01-01T00:00:00Z")
-    assert outcome.status == 1
-    assert outcome.err == "attest: no live path is left for the cloud china\n"
-
-
-def test_trust_list_shows_the_clouds_of_the_store(attest: Attest) -> None:
-    """Every cloud of the pinned store; of a store for three clouds, those three."""
-    pinned = json.loads(attest("trust", "list", "--format", "json").out)
-    assert list(pinned["clouds"]) == ["public", "usgov", "china", "germany"]
-    own = attest("trust", "list", "--trust", FORGERIES / "root.pem", "--format", "json")
-    assert list(json.loads(own.out)["clouds"]) == ["public", "usgov", "china"]

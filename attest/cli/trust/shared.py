@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -17,10 +19,12 @@ from attest.dsse import MAX_ENVELOPE, MAX_KEY_FILE
 from attest.errors import TrustStoreError
 from attest.files import read_bounded, write_whole
 from attest.operator_folder import read_operator_folders
+from attest.times import rfc3339
 from attest.trust import TrustStore
 
 _T = TypeVar("_T")
 PATH = click.Path(path_type=Path)
+_SHOWN_NAMES = 3
 
 
 def print_trust_warning(to: Console, trust_path: Path | None) -> None:
@@ -91,3 +95,18 @@ def refuse_bundle(error: BundleError) -> int:
     unreadable = error.code in {BundleCode.MALFORMED, BundleCode.TYPE_UNSUPPORTED}
     click.echo(f"attest: refused: {error.code}: {printable(error.detail)}", err=True)
     return 2 if unreadable else 1
+
+
+def day(moment: datetime) -> str:
+    """Return the day of a time, in UTC."""
+    return rfc3339(moment)[:10]
+
+
+def short_names(names: Iterable[str]) -> str:
+    """Join the names of CAs; those that differ by a number alone stand once, with ``nn``."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(re.sub(r"[0-9]+$", "nn", name), []).append(name)
+    shown = [stem if len(group) > 1 else group[0] for stem, group in groups.items()]
+    more = len(shown) - _SHOWN_NAMES
+    return ", ".join(shown[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
