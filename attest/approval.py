@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
+    Criticality,
     ExtensionPolicy,
+    Policy,
     PolicyBuilder,
     Store,
     VerificationError,
@@ -26,9 +29,11 @@ from attest.clouds import Cloud
 from attest.document import parse_document
 from attest.errors import AttestError, quote
 from attest.evidence import decode_evidence
-from attest.path import MAX_DEPTH, CertificatePath, Origin
+from attest.path import MAX_DEPTH, CertificatePath, IssuerSource, Origin
 from attest.times import in_utc, rfc3339
 from attest.trust import TrustStore
+
+MAX_CERTIFICATES = 64
 
 
 class ApprovalError(Exception):
@@ -41,7 +46,7 @@ class ProvenPath:
 
     Attributes:
         cloud: the cloud whose anchor it is.
-        path: the path; those to be added have the origin ``operator``.
+        path: the path; what is missing has the origin ``operator`` or ``fetched``.
         missing: the CA certificates of it that the store lacks, the one next to the anchor first.
         proven_at: the time for which the path is valid, in UTC.
     """
@@ -59,6 +64,7 @@ def prove_signer(
     *,
     now: datetime,
     evidence: str | None = None,
+    issuers: IssuerSource | None = None,
 ) -> ProvenPath:
     """Prove that candidates complete the path of a signer certificate (RFC 5280 section 6).
 
@@ -69,6 +75,7 @@ def prove_signer(
         now: the time, aware; the path is proven for it unless the signer has expired.
         evidence: what the signer signed.  Where the signer has expired, the path is proven for
             the time at which that was created; the CA certificates must be valid now.
+        issuers: where to look for candidates that are still missing.
 
     Raises:
         ApprovalError: there is no valid path, or one of the missing certificates has expired.
@@ -77,9 +84,9 @@ def prove_signer(
     now = in_utc(now)
     try:
         at = _time_of_proof(signer, now, evidence)
-        result = check_chain(store, signer, at=at, untrusted=candidates)
+        result = check_chain(store, signer, at=at, untrusted=candidates, issuers=issuers)
     except AttestError as error:
-        raise ApprovalError(f"no path leads to a pinned anchor: {error.detail}") from None
+        raise ApprovalError(str(error)) from None
     known = {*store.intermediates_for(result.cloud), *store.anchors_for(result.cloud)}
     missing = tuple(c for c in reversed(result.path.certificates[1:]) if c not in known)
     for certificate in missing:
@@ -101,12 +108,16 @@ def prove_intermediates(
         The path of each, in the order of ``certificates``.
 
     Raises:
-        ApprovalError: one of them is self-signed, no CA's, expired, or not connected.
+        ApprovalError: one of them is self-signed, no CA's, expired, or not connected; or there
+            are none, or more than :data:`MAX_CERTIFICATES`.
         ValueError: ``now`` is not aware.
     """
     now = in_utc(now)
     if not certificates:
         raise ApprovalError("there is no certificate to add")
+    if len(certificates) > MAX_CERTIFICATES:
+        msg = f"{len(certificates)} certificates; at most {MAX_CERTIFICATES} are added at once"
+        raise ApprovalError(msg)
     return [_prove_one(store, certificate, certificates, now) for certificate in certificates]
 
 
@@ -144,7 +155,10 @@ def _search(
     candidates: Iterable[x509.Certificate],
     at: datetime,
 ) -> list[x509.Certificate]:
-    """Validate a path as :mod:`attest.path` does, for a certificate that is itself a CA's."""
+    """Validate a path as :mod:`attest.path` does, for a certificate that is itself a CA's.
+
+    It covers no host name, so cryptography must think of it as a client's.
+    """
     anchors, links = store.anchors_for(cloud), store.intermediates_for(cloud)
     connected = issued_under((*anchors, *links), candidates)
     if certificate not in (*links, *connected):
@@ -154,9 +168,7 @@ def _search(
         .store(Store(list(anchors)))
         .time(at.replace(microsecond=0))
         .max_chain_depth(MAX_DEPTH - 1)
-        .extension_policies(
-            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
-        )
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=_LINK_POLICY)
         .build_client_verifier()
     )
     chain = list(dict.fromkeys(verifier.verify(certificate, [*links, *connected]).chain))
@@ -190,6 +202,21 @@ def _time_of_proof(signer: x509.Certificate, now: datetime, evidence: str | None
         return now
     content = cms.parse_signed_data(decode_evidence(evidence)).content
     return parse_document(content).created_on or signer.not_valid_after_utc
+
+
+def _allow_server_auth(
+    _policy: Policy, _certificate: x509.Certificate, usages: x509.ExtendedKeyUsage | None
+) -> None:
+    allowed = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    if usages is not None and allowed.isdisjoint(usages):
+        raise ValueError("a CA's extendedKeyUsage does not allow serverAuth")
+
+
+# As for signers: the purpose of a path is a server's, whatever cryptography calls its end.
+_CA_POLICY, _LINK_POLICY = (
+    policy.may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _allow_server_auth)
+    for policy in (ExtensionPolicy.webpki_defaults_ca(), ExtensionPolicy.permit_all())
+)
 
 
 def _refuse_if_expired(certificate: x509.Certificate, now: datetime) -> None:

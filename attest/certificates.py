@@ -15,7 +15,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.x509.oid import AuthorityInformationAccessOID
 
 MAX_FILE = 16 * 1024 * 1024  # a large CRL
 _PEM_CRL = re.compile(b"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
@@ -84,23 +83,6 @@ def common_name(name: x509.Name) -> str:
     """Return the common name for display, or the whole name where there is not exactly one."""
     values = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(values[0].value) if len(values) == 1 else name.rfc4514_string()
-
-
-def ca_issuers_urls(certificate: x509.Certificate) -> list[str]:
-    """Return where the certificate says that its issuer's is (RFC 5280 section 4.2.2.1).
-
-    Whoever made the certificate wrote them: they are neither checked nor cleaned.
-    """
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
-    except x509.ExtensionNotFound:
-        return []
-    return [
-        place.access_location.value
-        for place in access.value
-        if place.access_method == AuthorityInformationAccessOID.CA_ISSUERS
-        and isinstance(place.access_location, x509.UniformResourceIdentifier)
-    ]
 
 
 def load_certificates(data: bytes) -> list[x509.Certificate]:

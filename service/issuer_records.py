@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import RowMapping
 
-from attest.certificates import ca_issuers_urls, describe
+from attest.certificates import describe
 from attest.evidence import decode_evidence
+from attest.extensions import ca_issuers
 from service.database import from_milliseconds, to_milliseconds
 
 PENDING = "pending"
@@ -67,30 +67,19 @@ class Specimen:
     evidence: str
 
 
-def issuer_id(certificate: x509.Certificate) -> str:
-    """Name an issuer: by its name and, since CAs renew their keys, the identifier of its key."""
-    try:
-        authority = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-        key_identifier = authority.value.key_identifier or b""
-    except x509.ExtensionNotFound:
-        key_identifier = b""
-    # DER tells its own length, so that no two pairs give the same octets.
-    return hashlib.sha256(certificate.issuer.public_bytes() + key_identifier).hexdigest()
-
-
 def new_row(
     key: str, certificate: x509.Certificate, evidence: str, at: datetime
 ) -> dict[str, object]:
     """Return the row of an issuer's first sighting.
 
     Args:
-        key: the issuer's :func:`issuer_id`.
+        key: the digest of its :class:`attest.issuer_cache.IssuerKey`.
         certificate: the signer certificate.
         evidence: the evidence that it signed.
         at: the time, aware.
     """
     info, moment = describe(certificate), to_milliseconds(at)
-    urls = [url for url in ca_issuers_urls(certificate) if _is_plain(url) and len(url) <= _MAX_URL]
+    urls = [url for url in ca_issuers(certificate) if _is_plain(url) and len(url) <= _MAX_URL]
     names = [_clean(name) for name in info.dns_names[:_MAX_DNS_NAMES]]
     return {
         "id": key,

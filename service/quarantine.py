@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from attest.certificates import UNREADABLE
 from attest.errors import AttestError, IssuerUnknownError
+from attest.issuer_cache import IssuerKey
 from service import trust_metrics
 from service.database import UNKNOWN_ISSUERS, Database, to_milliseconds
 from service.errors import UnavailableError
@@ -28,7 +29,6 @@ from service.issuer_records import (
     PENDING,
     Specimen,
     UnknownIssuer,
-    issuer_id,
     log_fields,
     new_row,
     read_row,
@@ -111,7 +111,7 @@ class Quarantine:
         """
         at = self._clock()
         try:
-            key = issuer_id(error.certificate)
+            key = IssuerKey.of(error.certificate).digest()
             if not self._is_first(key, at):
                 return
             row = new_row(key, error.certificate, evidence, at)

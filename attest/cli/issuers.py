@@ -24,13 +24,16 @@ def fetch_issuers_option(function: _F) -> _F:
     )(function)
 
 
+def aia_source() -> IssuerSource:
+    """Return what fetches issuers; only now is anything imported that speaks HTTP."""
+    from attest.issuers import AiaIssuerSource  # noqa: PLC0415 - imports http and ssl
+
+    return AiaIssuerSource()
+
+
 def _source(
     _context: click.Context,
     _parameter: click.Parameter,
     value: bool,  # noqa: FBT001 - click's
 ) -> IssuerSource | None:
-    if not value:
-        return None
-    from attest.issuers import AiaIssuerSource  # noqa: PLC0415 - imports http and ssl
-
-    return AiaIssuerSource()
+    return aia_source() if value else None
