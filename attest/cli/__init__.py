@@ -16,6 +16,7 @@ import click
 
 from attest.cli.chain import chain
 from attest.cli.db import db
+from attest.cli.doctor import doctor
 from attest.cli.emulator import emulator
 from attest.cli.fetch import fetch
 from attest.cli.inspect import inspect
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for command in (verify, inspect, chain, trust, fetch, emulator, serve, db, keys):
+for command in (verify, inspect, chain, trust, fetch, doctor, emulator, serve, db, keys):
     cli.add_command(command)
 
 
