@@ -22,6 +22,7 @@ from attest import (
     AttestError,
     Code,
     DocumentError,
+    IssuerUnknownError,
     TrustStore,
     Verifier,
     cms,
@@ -34,9 +35,9 @@ from service.challenges import ChallengeStore
 from service.encoding import encode
 from service.errors import ChallengeError, ProblemError, ProblemType, UnavailableError
 from service.rendering import Verified, render_path
-from service.revocation import crl_source
 from service.schemas import Demands, VerifyRequest
 from service.settings import Settings
+from service.sources import Sources
 
 _LEEWAY = timedelta(seconds=1)  # documents' times are whole seconds
 
@@ -101,6 +102,7 @@ class Decider:
         store: TrustStore,
         challenges: ChallengeStore,
         clock: Callable[[], datetime],
+        sources: Sources,
     ) -> None:
         """Prepare decisions.
 
@@ -109,12 +111,14 @@ class Decider:
             store: whom to trust.
             challenges: where challenges are used up.
             clock: tells the time, aware.
+            sources: where missing issuers and CRLs come from.
         """
-        self._verifier = Verifier(store, settings.policy())
+        self._verifier = Verifier(store, settings.policy(), issuers=sources.issuers)
         self._challenges = challenges
         self._clock = clock
         self._skew = timedelta(seconds=settings.skew)
-        self.crls = crl_source(settings)
+        self._crls = sources.crls
+        self._quarantine = sources.quarantine
         self._allow_caller_nonce = settings.allow_caller_nonce
         self._test_trust = settings.test_trust is not None
 
@@ -142,6 +146,8 @@ class Decider:
         try:
             decision = self._verify(request, log)
         except (AttestError, ChallengeError) as error:
+            if isinstance(error, IssuerUnknownError):
+                self._quarantine.record(error, request.signature)
             code = str(error.code)
             log |= {"result": "rejected", "code": code, "step": error.step, "detail": error.detail}
             decision = Decision(422, code, error.step, error.detail, log)
@@ -173,7 +179,7 @@ class Decider:
             at=at,
             nonce=request.nonce,
             intermediates=intermediates,
-            crls=self.crls,
+            crls=self._crls,
         )
         log["vm_id"] = result.document.vm_id
         log["subscription_id"] = result.document.subscription_id

@@ -83,6 +83,8 @@ class EvidenceApi:
                 name=body.name,
                 cloud=body.cloud,
                 untrusted=[*bystanders, *untrusted],
+                crls=self._service.sources.crls,
+                revocation=self._service.settings.effective_revocation,
             )
         except AttestError as error:
             problem = ProblemType.CHAIN_REJECTED

@@ -102,14 +102,19 @@ class TrustCollector(Collector):
         )
 
 
-def render(store: TrustStore) -> bytes:
-    """Return all metrics in Prometheus's text format."""
+def render(*more: Collector) -> bytes:
+    """Return all metrics in Prometheus's text format.
+
+    Args:
+        more: what is not counted but looked at, when asked.
+    """
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_OwnProcess())
-    registry.register(TrustCollector(store))
+    for collector in more:
+        registry.register(collector)
     return generate_latest(registry)
 
 

@@ -14,6 +14,7 @@ from service.keys import Scope
 from service.schemas import Health, Readiness, TrustResponse
 from service.state import Service
 from service.trust import expired_clouds
+from service.trust_metrics import NewestEvidenceCollector, QuarantineCollector
 
 
 class OperatorApi:
@@ -41,7 +42,13 @@ class OperatorApi:
 
     def metrics(self) -> Response:
         """``GET /metrics``: Prometheus's text format."""
-        return Response(metrics.render(self._service.store), content_type=metrics.CONTENT_TYPE)
+        store = self._service.store
+        text = metrics.render(
+            metrics.TrustCollector(store),
+            NewestEvidenceCollector(store, self._service.clock),
+            QuarantineCollector(self._service.sources.quarantine.count_pending),
+        )
+        return Response(text, content_type=metrics.CONTENT_TYPE)
 
     def trust(self) -> Response:
         """``GET /v1/trust``: every certificate that counts, per cloud."""

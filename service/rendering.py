@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from attest import AttestationResult, RevocationStatus
+from attest import AttestationResult
 from attest.cache import BoundedCache
 from attest.path import CertificatePath
 from attest.result import path_to_list
@@ -68,12 +68,11 @@ class Verified(NamedTuple):
                 "document": result.document,
                 "verified_at": result.verified_at,
                 "valid_until": result.valid_until,
+                "revocation": result.revocation,
                 "freshness": self.freshness,
             }
         )
         more = render_path(result.path).members
-        if result.revocation is not RevocationStatus.UNCHECKED:
-            more += b',"revocation":"%b"' % result.revocation.encode()
         if self.test_trust:
             more += b',"test_trust":true'
         return b"%b,%b}" % (head[:-1], more)

@@ -74,16 +74,17 @@ class ServiceCrls:
         """Return the CRLs to consult for a path."""
         return self.source.crls_for(path, at)
 
-    def tasks(self, clock: Callable[[], datetime]) -> tuple[Task, ...]:
-        """Return what each worker does by the clock."""
-        files, fetched = self.files, self.fetched
-        tasks = []
-        if files is not None:
-            tasks.append(Task("reading CRLs", RELOAD_SECONDS, files.reload))
-        if fetched is not None:
-            refresh = fetched.refresh
-            tasks.append(Task("fetching CRLs", REFRESH_SECONDS, lambda: refresh(clock())))
-        return tuple(tasks)
+    def local_tasks(self) -> tuple[Task, ...]:
+        """Return what each worker does by the clock with the files."""
+        files = self.files
+        return () if files is None else (Task("reading CRLs", RELOAD_SECONDS, files.reload),)
+
+    def network_tasks(self, clock: Callable[[], datetime]) -> tuple[Task, ...]:
+        """Return what each worker does by the clock with what is fetched."""
+        fetched = self.fetched
+        if fetched is None:
+            return ()
+        return (Task("fetching CRLs", REFRESH_SECONDS, lambda: fetched.refresh(clock())),)
 
 
 def crl_source(settings: Settings) -> ServiceCrls | None:

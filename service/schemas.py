@@ -179,9 +179,7 @@ class Result(BaseModel):
     verified_at: datetime
     valid_until: datetime
     freshness: Literal["challenge", "time"]
-    revocation: Literal["good", "unknown"] = Field(
-        default="good", description="Only present where revocation was checked."
-    )
+    revocation: Literal["unchecked", "good", "unknown"]
     test_trust: Literal[True] = Field(
         default=True, description="Only present where a test authority is trusted."
     )

@@ -15,8 +15,9 @@ from service.decisions import Decider
 from service.housekeeping import Task, start_housekeeping
 from service.keys import KeyStore
 from service.logs import DecisionLog
-from service.quarantine import FLUSH_SECONDS, Quarantine
+from service.quarantine import FLUSH_SECONDS
 from service.settings import Settings
+from service.sources import Sources, make_sources
 from service.trust import keep_trust
 from service.trust_keeper import TrustKeeper
 
@@ -41,7 +42,7 @@ class Service:
         database: the shared state.
         challenges: the challenges in it.
         keys: the API keys in it.
-        quarantine: the unknown issuers in it.
+        sources: missing issuers, CRLs, and the unknown issuers in the database.
         decisions: where decisions are logged.
     """
 
@@ -51,7 +52,7 @@ class Service:
     database: Database
     challenges: ChallengeStore
     keys: KeyStore
-    quarantine: Quarantine
+    sources: Sources
     decisions: DecisionLog
 
     @property
@@ -67,9 +68,12 @@ class Service:
     def after_fork(self) -> None:
         """Make a worker of this process: connections of its own, and its housekeeping."""
         self.database.after_fork()
+        local = self.tasks()
         reload = self._reload_task()
         reload.run_logged()  # the master has loaded the store at some time, perhaps long ago
-        start_housekeeping([*self.tasks(), reload])
+        start_housekeeping([*local, reload])
+        # In a thread of their own: a host that does not answer must not delay a reload.
+        start_housekeeping(self.network_tasks())
 
     def sweep(self) -> None:
         """Delete what has expired, and count the challenges that nobody used."""
@@ -77,14 +81,18 @@ class Service:
         metrics.CHALLENGES_EXPIRED.inc(swept.expired)
 
     def tasks(self) -> tuple[Task, ...]:
-        """Return what each worker does by the clock."""
-        crls = self.decider.crls
-        more = () if crls is None else crls.tasks(self.clock)
+        """Return what each worker does by the clock on this machine and in the database."""
+        crls = self.sources.crls
         return (
             Task("sweeping", SWEEP_SECONDS, self.sweep),
-            Task("writing the quarantine", FLUSH_SECONDS, self.quarantine.flush),
-            *more,
+            Task("writing the quarantine", FLUSH_SECONDS, self.sources.quarantine.flush),
+            *(() if crls is None else crls.local_tasks()),
         )
+
+    def network_tasks(self) -> tuple[Task, ...]:
+        """Return what each worker does by the clock out in the network."""
+        crls = self.sources.crls
+        return () if crls is None else crls.network_tasks(self.clock)
 
     def _reload_task(self) -> Task:
         seconds = self.settings.trust_reload_seconds
@@ -95,7 +103,7 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
     """Put the parts together; opens no connection yet.
 
     Raises:
-        SettingsError: the trust store cannot be loaded.
+        SettingsError: the trust store or the CRLs cannot be loaded.
     """
     database = Database(settings.database, pool_size=settings.threads + 1)
     challenges = ChallengeStore(
@@ -103,7 +111,8 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
         form=settings.challenge_format,
         lifetime=timedelta(seconds=settings.challenge_lifetime),
     )
-    trust = keep_trust(settings, lambda store: Decider(settings, store, challenges, clock))
+    sources = make_sources(settings, database, clock)
+    trust = keep_trust(settings, lambda s: Decider(settings, s, challenges, clock, sources))
     if settings.test_trust is not None:
         _LOG.warning(
             "TEST TRUST: %s is trusted; no result of this service proves anything about Azure",
@@ -116,6 +125,6 @@ def build(settings: Settings, clock: Clock = system_clock) -> Service:
         database=database,
         challenges=challenges,
         keys=KeyStore(database),
-        quarantine=Quarantine(database, clock=clock),
+        sources=sources,
         decisions=DecisionLog(),
     )

@@ -21,11 +21,10 @@ from attest.cli import main
 from attest.dsse import parse_envelope
 from attest.operator_folder import BUNDLE
 from attest.testing import FakeAuthority
-from tests.cli.test_cli import Attest, attest_
+from tests.cli.conftest import Attest
 from tests.test_dsse import private_pem, public_pem
 
 EXPIRES = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
-attest = attest_  # the fixture
 
 
 class Keys(NamedTuple):

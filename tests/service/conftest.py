@@ -112,6 +112,7 @@ def make(trust_pem: Path, database_url: str, clock: Clock) -> Iterator[Make]:
             "test_trust": trust_pem,
             "database_url": database_url,
             "threads": 4,
+            "fetch_issuers": False,
             **settings,
         }
         loaded: Settings = load_settings(**values)

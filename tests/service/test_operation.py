@@ -63,7 +63,7 @@ def test_metrics(make: Make, authority: FakeAuthority, clock: Clock) -> None:
     assert grown("attest_challenges_total", event="used") == 1
     assert grown("attest_challenges_total", event="expired") == 1
     assert grown("attest_responses_total", route="verify", status="422") == 2
-    expiry = [key for key in after if "expiry" in key[0]]
+    expiry = [key for key in after if "certificate_expiry" in key[0]]
     assert len(expiry) == sum(
         len(service_of(app).store.anchors_for(c)) + len(service_of(app).store.intermediates_for(c))
         for c in Cloud

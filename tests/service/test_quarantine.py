@@ -344,7 +344,7 @@ def test_housekeeping_flushes(make: Make) -> None:
     """Every worker writes its counts by the clock."""
     service = service_of(make())
     for _ in range(3):
-        service.quarantine.record(unknown(), EVIDENCE)
+        service.sources.quarantine.record(unknown(), EVIDENCE)
     for task in service.tasks():
         task.run_logged()
-    assert only(service.quarantine).count == 3
+    assert only(service.sources.quarantine).count == 3

@@ -68,7 +68,8 @@ def test_settings(folder: Path, values: dict[str, Any], expected: Revocation) ->
     if source is not None:
         assert (source.files is not None) == ("crls" in values)
         assert (source.fetched is not None) == ("fetch_crls" in values)
-        assert len(source.tasks(lambda: AT)) == ("crls" in values) + ("fetch_crls" in values)
+        assert len(source.local_tasks()) == ("crls" in values)
+        assert len(source.network_tasks(lambda: AT)) == ("fetch_crls" in values)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_housekeeping_does_it(folder: Path) -> None:
     assert crls is not None
     check(crls)  # of files alone: nothing is fetched
     save(folder / "issuing.crl", make_crl(pki().intermediate, pki().signer))
-    for task in crls.tasks(lambda: AT):
+    for task in crls.local_tasks():
         assert task.seconds <= 60
         task.run()
     with refused(Code.CERTIFICATE_REVOKED, 9):
