@@ -48,7 +48,11 @@ def main() -> None:
         trust = folder / "trust.pem"
         trust.write_bytes(authority.trust_pem())
         batch(authority, trust, folder)
-        common = {"ATTEST_TEST_TRUST": str(trust), "ATTEST_RATE_LIMIT_ENABLED": "false"}
+        common = {
+            "ATTEST_TEST_TRUST": str(trust),
+            "ATTEST_RATE_LIMIT_ENABLED": "false",
+            "ATTEST_DATA_DIR": str(folder),
+        }
         with server(["-m", "benchmarks.bare"], {}) as bare:
             sqlite = common | {"ATTEST_DATABASE_URL": f"sqlite:///{folder}/attest.db"}
             with server(["-m", "attest", "serve"], sqlite) as port:
@@ -99,6 +103,7 @@ def batch(authority: FakeAuthority, trust: Path, folder: Path) -> None:
     """A batch of warm documents against as many calls of the library, in this process."""
     settings: Settings = load_settings(
         database_url=f"sqlite:///{folder}/batch.db",
+        data_dir=folder,
         test_trust=trust,
         require_challenge=False,
         rate_limit_enabled=False,

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from attest.cli.trust.shared import short_names
+from attest.testing import FakeAuthority
 from tests.cli.conftest import Attest
 from tests.support.pki import AT, pem_of, pki
 
@@ -91,3 +93,26 @@ def test_short_names() -> None:
     assert short_names(["CA 01", "CA 02"]) == "CA nn"
     assert short_names(["CA 01", "Other"]) == "CA 01, Other"
     assert short_names("ABCDE") == "A, B, C and 2 more"
+
+
+@pytest.mark.parametrize("command", ["check", "list"])
+def test_folders_of_the_operator(attest: Attest, tmp_path: Path, command: str) -> None:
+    """What was added by hand counts, and a folder that cannot be used is an error."""
+    authority = FakeAuthority()
+    anchors = tmp_path / "anchors" / "public"
+    anchors.mkdir(parents=True)
+    for anchor in authority.anchors:
+        (anchors / "fake.pem").write_bytes(anchor.public_bytes(Encoding.PEM))
+    for number, link in enumerate(authority.intermediates):
+        (tmp_path / f"{number}.pem").write_bytes(link.public_bytes(Encoding.PEM))
+    plain = attest("trust", command, "--cloud", "public", "--format", "json")
+    more = attest(
+        "trust", command, "--cloud", "public", "--format", "json", "--trust-dir", tmp_path
+    )
+    assert (plain.status, more.status) == (0, 0)
+    assert json.loads(more.out)["generation"] != json.loads(plain.out)["generation"]
+    assert "Fake" in more.out
+    assert "Fake" not in plain.out
+    missing = attest("trust", command, "--trust-dir", tmp_path / "none")
+    assert missing.status == 2
+    assert missing.err.count("\n") == 1

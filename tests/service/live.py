@@ -134,7 +134,7 @@ class Starter:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [*command, "--workers", str(workers)],
-                env={**clean, **self.environment, **own},
+                env={**clean, "ATTEST_FETCH_ISSUERS": "false", **self.environment, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -30,6 +30,7 @@ def test_mutation(mutation: Mutation, authority: FakeAuthority, tmp_path: Path) 
     values: dict[str, Any] = {
         "trust": trust_folder(authority, tmp_path / "trust"),
         "database_url": f"sqlite:///{tmp_path}/attest.db",
+        "fetch_issuers": False,
         **policy_settings(case.policy),
     }
     if case.crls is not None:

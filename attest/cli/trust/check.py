@@ -15,7 +15,13 @@ from rich.text import Text
 from attest.certificates import common_name, describe
 from attest.cli import options
 from attest.cli.output import console, print_json, printable, styled
-from attest.cli.trust.shared import day, print_trust_warning, short_names
+from attest.cli.trust.shared import (
+    day,
+    print_trust_warning,
+    read_extended_store,
+    short_names,
+    trust_dir_option,
+)
 from attest.clouds import Cloud
 from attest.lifetimes import CaLifetime, Outlook, ca_lifetimes, outlook
 from attest.times import rfc3339
@@ -34,12 +40,14 @@ from attest.trust import TrustStore
 @options.at_option
 @options.cloud_option("Check")
 @options.trust_option
+@trust_dir_option
 @options.format_option
 def check(
     warn_days: int,
     at: datetime | None,
     clouds: tuple[str, ...],
     trust_path: Path | None,
+    folders: tuple[Path, ...],
     output: str,
 ) -> int:
     """Tell until when new evidence will verify; exit with 1 when that ends soon.
@@ -50,7 +58,7 @@ def check(
     retires while newer ones are pinned.
     """
     at = options.or_now(at)
-    store = options.read_store(trust_path, clouds)
+    store = read_extended_store(folders, trust_path, clouds)
     chosen = sorted(options.chosen_clouds(clouds))
     by_cloud = {cloud: ca_lifetimes(store, cloud) for cloud in chosen}
     outlooks = {cloud: outlook(lifetimes, at) for cloud, lifetimes in by_cloud.items()}

@@ -14,13 +14,7 @@ from attest.dsse import Envelope, load_private_key
 
 
 @click.command()
-@click.option(
-    "--trust-dir",
-    "folders",
-    type=shared.PATH,
-    multiple=True,
-    help="Take in what this folder of the operator's adds; may be repeated.",
-)
+@shared.trust_dir_option
 @click.option(
     "--version",
     type=click.IntRange(1, MAX_VERSION),

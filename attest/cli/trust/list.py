@@ -13,7 +13,7 @@ from rich.text import Text
 from attest.certificates import common_name, describe
 from attest.cli import options
 from attest.cli.output import console, print_json, styled
-from attest.cli.trust.shared import print_trust_warning
+from attest.cli.trust.shared import print_trust_warning, read_extended_store, trust_dir_option
 from attest.clouds import Cloud
 from attest.result import certificate_to_dict
 from attest.times import rfc3339
@@ -24,13 +24,18 @@ from attest.trust import TrustStore
 @options.at_option
 @options.cloud_option("List", default="every cloud of the store")
 @options.trust_option
+@trust_dir_option
 @options.format_option
 def list_(
-    at: datetime | None, clouds: tuple[str, ...], trust_path: Path | None, output: str
+    at: datetime | None,
+    clouds: tuple[str, ...],
+    trust_path: Path | None,
+    folders: tuple[Path, ...],
+    output: str,
 ) -> int:
     """List anchors and intermediates per cloud, with the days that each has left."""
     at = options.or_now(at)
-    store = options.read_store(trust_path, clouds)
+    store = read_extended_store(folders, trust_path, clouds)
     chosen = [c for c in Cloud if (str(c) in clouds if clouds else store.anchors_for(c))]
     if output == "json":
         listed = {"generation": store.generation, "clouds": _list_json(store, chosen, at)}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 from rich.console import Console
@@ -23,6 +23,7 @@ from attest.times import rfc3339
 from attest.trust import TrustStore
 
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 _SHOWN_NAMES = 3
 
@@ -33,14 +34,27 @@ def print_trust_warning(to: Console, trust_path: Path | None) -> None:
         to.print(Text(options.trust_warning(trust_path), style="yellow"))
 
 
-def read_extended_store(folders: Sequence[Path]) -> TrustStore:
-    """Load the pinned store and what the operator's folders add to it.
+def trust_dir_option(function: _F) -> _F:
+    """Add ``--trust-dir``."""
+    return click.option(
+        "--trust-dir",
+        "folders",
+        type=PATH,
+        multiple=True,
+        help="Take in what this folder of the operator's adds; may be repeated.",
+    )(function)
+
+
+def read_extended_store(
+    folders: Sequence[Path], trust_path: Path | None = None, clouds: tuple[str, ...] = ()
+) -> TrustStore:
+    """Load the pinned store, or what replaces it, and what the operator's folders add to it.
 
     Raises:
         click.ClickException: it cannot be loaded.
     """
     try:
-        return read_operator_folders(folders, options.read_store(None, ()))
+        return read_operator_folders(folders, options.read_store(trust_path, clouds))
     except TrustStoreError as error:
         raise click.ClickException(f"--trust-dir cannot be used: {error}") from None
 
