@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from attest import Code
+from attest.bundle import BundleCode
 from service.errors import ServiceCode
 
 ROOT = Path(__file__).parent.parent
@@ -82,3 +83,10 @@ def test_codes_are_documented() -> None:
     )
     codes = [(code.step, code.value) for code in Code] + [(7, code.value) for code in ServiceCode]
     assert sorted((int(step), code) for step, code in rows) == sorted(codes)
+
+
+def test_bundle_codes_are_documented() -> None:
+    """docs/codes.md lists each code that an import can end with."""
+    text = (ROOT / "docs/codes.md").read_text()
+    rows = re.findall(r"^\| `(bundle_\w+)` \|", text, re.MULTILINE)
+    assert rows == [str(code) for code in BundleCode]
