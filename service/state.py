@@ -68,6 +68,7 @@ class Service:
     def after_fork(self) -> None:
         """Make a worker of this process: connections of its own, and its housekeeping."""
         self.database.after_fork()
+        self.decisions.start()
         local = self.tasks()
         reload = self._reload_task()
         reload.run_logged()  # the master has loaded the store at some time, perhaps long ago

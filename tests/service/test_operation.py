@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from attest.testing import FakeAuthority
 from service import metrics
 from service.app import service_of
 from service.errors import ProblemType
-from service.logs import DecisionLog
+from service.logs import MAX_WAITING, DecisionLog
 from service.tracing import read_trace
 from tests.service.conftest import Clock, Make
 from tests.service.test_verify import challenge, signed
@@ -184,3 +185,31 @@ def test_decision_log_in_pieces() -> None:
         told = [json.loads(line) for line in stream]
     assert [line["n"] for line in told] == list(range(40))
     assert {line["request_id"] for line in told} == {"r"}
+
+
+def test_decision_log_of_a_worker() -> None:
+    """A worker's lines wait for each other, not long, and none is lost when many wait."""
+    read, write = os.pipe()
+    log = DecisionLog(write)
+    log.start()
+    log.write([{"n": 0}], {})
+    assert select.select([read], [], [], 10)[0], "the line was never written"
+    for n in range(1, 100):
+        log.write([{"n": n}], {})
+    log.flush()
+    os.close(write)
+    with os.fdopen(read, "rb") as stream:
+        assert [json.loads(line)["n"] for line in stream] == list(range(100))
+
+
+def test_decision_log_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is bounded: the request that finds too much writes it, and fails if it must."""
+    read, write = os.pipe()
+    os.close(read)
+    log = DecisionLog(write)
+    monkeypatch.setattr("service.logs.COLLECT_SECONDS", 3600)
+    log.start()
+    log.write([{"n": n} for n in range(MAX_WAITING)], {})
+    with pytest.raises(BrokenPipeError):
+        log.write([{"n": MAX_WAITING}], {})
+    os.close(write)
