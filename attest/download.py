@@ -287,6 +287,20 @@ def _time_left(deadline: Deadline) -> float:
     return seconds
 
 
+class _Reader(io.BufferedReader):
+    """Reads lines that hold no bare CR (RFC 9112 section 2.2).
+
+    The standard library's parser of headers ends a line there: in one line, thousands of headers
+    would fit, or messages within messages, which it takes apart by calling itself.
+    """
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if b"\r" in line.removesuffix(b"\r\n"):
+            raise OSError("there is a bare CR in the answer")
+        return line
+
+
 class _Connection(io.RawIOBase):
     """Reads a socket until a deadline and a number of octets; http.client takes it for one.
 
@@ -299,7 +313,7 @@ class _Connection(io.RawIOBase):
         self._left = max_octets
 
     def makefile(self, _mode: str) -> IO[bytes]:
-        return io.BufferedReader(self)
+        return _Reader(self)
 
     def readable(self) -> bool:
         return True

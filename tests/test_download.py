@@ -349,6 +349,8 @@ def test_the_next_address_is_tried(web: Web) -> None:
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000,
+        b"HTTP/1.1 200 OK\r\n" + b"Content-Type: message/rfc822\r\r" * 2000 + b"\r\n\r\n",
+        response(b"x", "200 OK", "X: y\rContent-Encoding: gzip"),
         response(b"x" * 10)[:-1],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nxx",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nxxxxx\r\n0\r\n\r\n",
