@@ -160,11 +160,7 @@ class FetchingCrlSource:
         if slot.is_current(at) or not slot.lock.acquire(timeout=deadline.remaining()):
             return
         try:
-            if (
-                not slot.is_current(at)
-                and slot.asked + _RETRY <= self._clock()
-                and deadline.remaining() > 0
-            ):
+            if slot.may_be_asked(at, self._clock()) and deadline.remaining() > 0:
                 self._ask(slot, issuer, at, deadline)
         finally:
             slot.lock.release()
@@ -238,6 +234,10 @@ class _Slot:
     def is_current(self, at: datetime) -> bool:
         return self.life_left(at) > 0
 
+    def may_be_asked(self, at: datetime, now: float) -> bool:
+        """Tell whether a verification at ``at`` asks: nothing is current, and a pause is over."""
+        return not self.is_current(at) and self.asked + _RETRY <= now
+
     def life_left(self, at: datetime) -> float:
         """Return how many seconds the CRL is current after ``at``, 0 where it is not then."""
         crl = self._crl
@@ -297,4 +297,4 @@ class _Plan:
         """Tell whether these CRLs leave revocation unknown, and a URL may be asked again."""
         if self.crls.verdict(self.path, at).code is not Code.REVOCATION_UNKNOWN:
             return False
-        return any(slot.asked + _RETRY <= now for slot, _ in self.parts)
+        return any(slot.may_be_asked(at, now) for slot, _ in self.parts)

@@ -253,6 +253,19 @@ def test_failures_are_remembered(world: World) -> None:
     assert len(world.web.requests) == 6
 
 
+def test_one_dead_url_leaves_the_others_their_plan(world: World) -> None:
+    """Long after it was asked, a current CRL is no reason to judge anew at each verification."""
+    world.web.dead |= {"crl3.digicert.com", "crl4.digicert.com"}
+    path = world.path()
+    for _ in range(2):
+        world.seconds += 200
+        world.source.crls_for(path, AT)  # asks the dead URLs at its first and third time
+    world.seconds += 200
+    plan = world.source.crls_for(path, AT)
+    assert plan.verdict(path, AT).code is Code.REVOCATION_UNKNOWN
+    assert world.source.crls_for(path, AT) is plan
+
+
 def test_one_question_for_a_hundred(world: World) -> None:
     """Concurrent verifications wait for the one download and share its answer."""
     waiting = threading.Barrier(20, timeout=10)
