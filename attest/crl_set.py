@@ -127,10 +127,6 @@ class CrlSet:
         """Tell whether a CRL says that a certificate is revoked, or that it is not."""
         return self._judge_link(certificate, issuer, at)[0] is not Code.REVOCATION_UNKNOWN
 
-    def has_signed(self, issuer: x509.Certificate) -> bool:
-        """Tell whether one of these CRLs bears the signature of this issuer."""
-        return bool(self._signed_by(issuer))
-
     def _judge(self, path: CertificatePath, at: datetime) -> Verdict:
         links = list(itertools.pairwise(path.certificates))
         findings = [self._judge_link(*link, at) for link in links]

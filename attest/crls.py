@@ -39,6 +39,7 @@ _RETRY_REFRESH = 240.0  # refresh() does, so that no verification waits for a de
 _MAX_AGE = 12 * 3600.0
 _USED = 24 * 3600.0
 _NOTHING = CrlSet()
+_Link = tuple[x509.Certificate, x509.Certificate]  # a certificate, and its issuer in the path
 
 
 class Fetcher(Protocol):
@@ -100,8 +101,8 @@ class FetchingCrlSource:
         if plan is None or not plan.holds(path, files) or plan.must_ask(at, now):
             plan = self._plan(path, at, files)
             self._plans.put(id(path), plan)
-        for slot, _ in plan.parts:
-            slot.used = now
+        for slot, link, _ in plan.parts:
+            slot.used, slot.link = now, link
         return plan.crls
 
     def refresh(self, now: datetime) -> None:
@@ -124,24 +125,24 @@ class FetchingCrlSource:
             if deadline.remaining() <= 0:
                 return
             # One that is being asked needs no second question.
-            if slot.issuer is not None and slot.lock.acquire(blocking=False):
+            if slot.link is not None and slot.lock.acquire(blocking=False):
                 try:
-                    self._ask(slot, slot.issuer, now, deadline)
+                    self._ask(slot, slot.link, now, deadline)
                 finally:
                     slot.lock.release()
 
     def _plan(self, path: CertificatePath, at: datetime, files: CrlSet) -> _Plan:
         deadline = Deadline.after(_BUDGET)
         crls = files
-        parts: list[tuple[_Slot, CrlSet]] = []
-        for certificate, issuer in itertools.pairwise(path.certificates):
-            for url in distribution_points(certificate):
-                if crls.speaks_for(certificate, issuer, at):
+        parts: list[_Part] = []
+        for link in itertools.pairwise(path.certificates):
+            for url in distribution_points(link[0]):
+                if crls.speaks_for(*link, at):
                     break
                 slot = self._slot(url)
-                self._ask_unless_known(slot, issuer, at, deadline)
-                parts.append((slot, slot.crls))
-                crls |= parts[-1][1]
+                self._ask_unless_known(slot, link, at, deadline)
+                parts.append((slot, link, slot.crls))
+                crls |= parts[-1][2]
         return _Plan(path, files, tuple(parts), crls)
 
     def _slot(self, url: str) -> _Slot:
@@ -153,27 +154,25 @@ class FetchingCrlSource:
             slot.used = self._clock()
             return slot
 
-    def _ask_unless_known(
-        self, slot: _Slot, issuer: x509.Certificate, at: datetime, deadline: Deadline
-    ) -> None:
+    def _ask_unless_known(self, slot: _Slot, link: _Link, at: datetime, deadline: Deadline) -> None:
         # Whoever comes second waits here for the answer that the first one gets.
         if slot.is_current(at) or not slot.lock.acquire(timeout=deadline.remaining()):
             return
         try:
             if slot.may_be_asked(at, self._clock()) and deadline.remaining() > 0:
-                self._ask(slot, issuer, at, deadline)
+                self._ask(slot, link, at, deadline)
         finally:
             slot.lock.release()
 
-    def _ask(self, slot: _Slot, issuer: x509.Certificate, at: datetime, deadline: Deadline) -> None:
+    def _ask(self, slot: _Slot, link: _Link, at: datetime, deadline: Deadline) -> None:
         """Download; the caller holds the slot's lock."""
-        slot.asked, slot.issuer = self._clock(), issuer
+        slot.asked, slot.link = self._clock(), link
         before = slot.crls
         try:
             data = self._downloader.get(slot.url, max_octets=MAX_CRL, deadline=deadline)
             # Not what reads the operator's files: that looks for any number of CRLs.
             load = x509.load_der_x509_crl if data[:1] == b"\x30" else x509.load_pem_x509_crl
-            kept = slot.keep(load(data), len(data), issuer, at)
+            kept = slot.keep(load(data), len(data), link, at)
         except (DownloadError, *UNREADABLE):
             kept = False
         slot.due = slot.asked + _pause(slot, at, kept=kept)
@@ -218,7 +217,7 @@ def distribution_points(certificate: x509.Certificate) -> Sequence[str]:
 class _Slot:
     """One URL: the CRL that it gave, and when it was and will be asked, by the source's clock."""
 
-    __slots__ = ("_crl", "asked", "crls", "due", "issuer", "lock", "octets", "url", "used")
+    __slots__ = ("_crl", "asked", "crls", "due", "link", "lock", "octets", "url", "used")
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -226,7 +225,7 @@ class _Slot:
         self.lock = threading.Lock()  # held while the URL is asked
         self.asked = -math.inf
         self.due = math.inf
-        self.issuer: x509.Certificate | None = None
+        self.link: _Link | None = None  # what it was last wanted for
         self.crls = _NOTHING
         self.octets = 0
         self._crl: x509.CertificateRevocationList | None = None
@@ -249,10 +248,13 @@ class _Slot:
         self,
         crl: x509.CertificateRevocationList,
         octets: int,
-        issuer: x509.Certificate,
+        link: _Link,
         at: datetime,
     ) -> bool:
-        """Take a CRL if it is the issuer's, current, and no older than the one at hand.
+        """Take a CRL if it speaks for the link's certificate and is no older than the one at hand.
+
+        Not every current one of the issuer: another partition, or a delta, in the place of the one
+        at hand would make those that this one revokes unknown, until it ends.
 
         Returns:
             Whether the slot now holds this CRL, be it that it held it before.
@@ -260,11 +262,9 @@ class _Slot:
         if crl == self._crl:
             return True  # and every verdict by it stays known
         found = CrlSet([crl])
-        if not found.has_signed(issuer) or crl.next_update_utc is None:
+        if not found.speaks_for(*link, at):
             return False
         known = self._crl
-        if not crl.last_update_utc <= at < crl.next_update_utc:
-            return False
         if known is not None and crl.last_update_utc < known.last_update_utc:
             return False
         self._crl, self.octets, self.crls = crl, octets, found
@@ -277,24 +277,27 @@ def _pause(slot: _Slot, at: datetime, *, kept: bool) -> float:
     return min(max(slot.life_left(at) / 2, least), _MAX_AGE)
 
 
+_Part = tuple[_Slot, _Link, CrlSet]
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Where the CRLs of one path come from; good for as long as none of these changes."""
 
     path: CertificatePath
     files: CrlSet
-    parts: tuple[tuple[_Slot, CrlSet], ...]
+    parts: tuple[_Part, ...]
     crls: CrlSet
 
     def holds(self, path: CertificatePath, files: CrlSet) -> bool:
         return (
             self.path is path
             and self.files is files
-            and all(slot.crls is part for slot, part in self.parts)
+            and all(slot.crls is crls for slot, _, crls in self.parts)
         )
 
     def must_ask(self, at: datetime, now: float) -> bool:
         """Tell whether these CRLs leave revocation unknown, and a URL may be asked again."""
         if self.crls.verdict(self.path, at).code is not Code.REVOCATION_UNKNOWN:
             return False
-        return any(slot.may_be_asked(at, now) for slot, _ in self.parts)
+        return any(slot.may_be_asked(at, now) for slot, *_ in self.parts)

@@ -349,6 +349,32 @@ def test_a_warm_signer_is_refused_once_a_refresh_finds_it_revoked(world: World) 
         verifier.verify(evidence, at=later, crls=world.source)
 
 
+@pytest.mark.parametrize("substitute", ["another partition", "delta"])
+@pytest.mark.parametrize("revocation", [Revocation.SOFT, Revocation.HARD])
+def test_nothing_else_of_the_issuer_replaces_what_revokes(
+    world: World, revocation: Revocation, substitute: str
+) -> None:
+    """Whoever answers for a host over plain http has other CRLs that the CA signed."""
+    world.publish(PART_URLS, world.part(world.signer))
+    verifier, evidence = world.verifier(revocation), make_evidence(world.signer)
+    with refused(Code.CERTIFICATE_REVOKED, 9):
+        verifier.verify(evidence, at=AT, crls=world.source)
+    urls = (OTHER_PART_URL,) if substitute == "another partition" else PART_URLS
+    delta = [(x509.DeltaCRLIndicator(1), True)] if substitute == "delta" else []
+    newer = (AT, AT + 6 * DAY)
+    extensions = [crl_partition(*urls), *delta]
+    world.publish(PART_URLS, make_crl(world.issuing, updated=newer, extensions=extensions))
+    world.seconds += 13 * 3600
+    world.source.refresh(AT)
+    assert len(world.web.requests) == 4
+    with refused(Code.CERTIFICATE_REVOKED, 9):
+        verifier.verify(evidence, at=AT, crls=world.source)
+    world.publish(PART_URLS, world.part(updated=newer))
+    world.seconds += 13 * 3600
+    world.source.refresh(AT)
+    assert verifier.verify(evidence, at=AT, crls=world.source).revocation == "good"
+
+
 def test_refresh_asks_more_often_as_the_end_comes_near(world: World) -> None:
     """After half of the life that is left, until another CRL is there."""
     world.publish(PART_URLS, world.part(updated=(AT - DAY, AT + 8 * HOUR)))
