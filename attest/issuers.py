@@ -192,7 +192,8 @@ class AiaIssuerSource:
             if any(self._is_valid(issuer) for issuer in _issuers(lower, given)):
                 return _Answer(tuple(found), number == len(question.urls), self._clock())
             if deadline.remaining() < _LEAST_TIME:
-                break
+                # Neither those not asked nor one that had less time than it needs said no.
+                return _Answer(tuple(found), is_final=False, given_at=self._clock())
         return _Answer(tuple(found), is_final=True, given_at=self._clock())
 
     def _download(

@@ -45,6 +45,7 @@ from tests.support.pki import (
 from tests.support.refusal import refused
 from tests.support.web import (
     Web,
+    drips,
     loopback_web,
     response,
 )
@@ -261,6 +262,20 @@ def test_what_was_not_asked_is_not_remembered(web: Web) -> None:
         assert web.requests == []
         source._throttle._left = 30.0
         assert verifier_of(source).verify(good(), at=AT)
+
+
+def test_what_there_was_no_time_to_ask_is_not_remembered(web: Web) -> None:
+    """The time of one verification, which others can use up, says nothing of the last URL."""
+    slow = [f"{HOST}/pkiops/{number}.crt" for number in range(2)]
+    web.pages |= dict.fromkeys(slow, drips(bytes(9999)))
+    evidence = evidence_of(pki().intermediate, *(f"http://{page}" for page in slow), URL)
+    source = source_of(web, budget=2.0, timeout=0.6)
+    with refused(Code.ISSUER_UNKNOWN, 8):
+        verifier_of(source).verify(evidence, at=AT)
+    assert web.requests == slow
+    for page in slow:
+        del web.pages[page]
+    assert verifier_of(source).verify(evidence, at=AT)
 
 
 def test_processes_share_a_folder(web: Web, tmp_path: Path) -> None:
