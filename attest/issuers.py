@@ -141,25 +141,40 @@ class AiaIssuerSource:
         trusted: Sequence[x509.Certificate],
         deadline: Deadline,
     ) -> _Climb:
-        known = _climb(certificate, trusted, self._recall)
+        known, by_day = self._known(certificate, trusted)
         if known.is_fresh:
             return known
         # What is known and past its day is better than waiting for whoever is refreshing it.
         patience = 0.0 if known.is_connected else deadline.remaining()
         with self._cache.lock(IssuerKey.of(certificate), patience) as is_ours:
-            if not is_ours:
+            if is_ours:
+                # Others may have found it meanwhile.
+                known, by_day = self._known(certificate, trusted)
+            if not is_ours or known.is_fresh:
                 return known
-            found = _climb(certificate, trusted, lambda lower: self._ask(lower, deadline))
+            found = _climb(certificate, trusted, lambda c: self._ask(c, deadline, by_day=by_day))
             if found.is_connected:
                 self._remember(certificate, trusted, found.certificates)
         return found
 
-    def _recall(self, lower: x509.Certificate) -> tuple[list[x509.Certificate], bool]:
+    def _known(
+        self, certificate: x509.Certificate, trusted: Sequence[x509.Certificate]
+    ) -> tuple[_Climb, bool]:
+        """Return what is remembered, and whether entries for a day count: where they lead up."""
+        known = _climb(certificate, trusted, self._recall)
+        if known.is_connected:
+            return known, True
+        # They may be another cloud's, or somebody else wrote them: no reason not to ask.
+        return _climb(certificate, trusted, lambda c: self._recall(c, by_day=False)), False
+
+    def _recall(
+        self, lower: x509.Certificate, *, by_day: bool = True
+    ) -> tuple[list[x509.Certificate], bool]:
         """Return the remembered issuers of a certificate, and whether asking is unnecessary."""
         question = self._question(lower)
         entry = self._cache.get(question.key)
         kept = _issuers(lower, entry.certificates) if entry else []
-        if kept and entry and entry.is_fresh(self._clock()):
+        if by_day and kept and entry and entry.is_fresh(self._clock()):
             return kept, True
         answer = self._answers.get(question)
         if answer is not None and 0 <= self._clock() - answer.given_at < FIVE_MINUTES:
@@ -169,9 +184,9 @@ class AiaIssuerSource:
         return kept, not question.urls
 
     def _ask(
-        self, lower: x509.Certificate, deadline: Deadline
+        self, lower: x509.Certificate, deadline: Deadline, *, by_day: bool
     ) -> tuple[list[x509.Certificate], bool]:
-        kept, is_fresh = self._recall(lower)
+        kept, is_fresh = self._recall(lower, by_day=by_day)
         if is_fresh:
             return kept, True
         answer = self._fetch(lower, deadline)
@@ -234,7 +249,8 @@ class AiaIssuerSource:
             question = self._question(lower)
             entry, answer = self._cache.get(question.key), self._answers.get(question)
             known = _issuers(lower, entry.certificates) if entry else []
-            if answer is None or (known and entry and entry.is_fresh(self._clock())):
+            is_fresh = known and entry and entry.is_fresh(self._clock())
+            if answer is None or (is_fresh and any(one in connected for one in known)):
                 continue
             # Only what was given now: old ones that serve for lack of new ones stay old.
             given = [one for one in _issuers(lower, connected) if one in answer.certificates]

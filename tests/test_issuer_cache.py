@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from attest import Code
+from attest import Cloud, Code, TrustStore, Verifier
 from attest.issuer_cache import IssuerCache, IssuerKey
 from attest.path import Origin
 from tests.support.aia import (
@@ -30,6 +30,7 @@ from tests.support.aia import (
     Clock,
     evidence_of,
     good,
+    signer_of,
     source_of,
     verifier_of,
 )
@@ -276,6 +277,29 @@ def test_what_there_was_no_time_to_ask_is_not_remembered(web: Web) -> None:
     for page in slow:
         del web.pages[page]
     assert verifier_of(source).verify(evidence, at=AT)
+
+
+@pytest.mark.parametrize("kept", ["in the folder", "of another cloud"])
+def test_an_entry_that_leads_nowhere_keeps_nobody_from_asking(
+    web: Web, tmp_path: Path, kept: str
+) -> None:
+    """Put there by somebody else, or for another cloud, whose anchors it does lead to."""
+    crossed = make_ca("Crossed CA", pki().root, key=rsa_key("crossed"))
+    other_root = make_ca("Other Root", key=rsa_key("other root"))
+    other = make_ca("Crossed CA", other_root, key=rsa_key("crossed"))
+    web.pages |= {PAGE: crossed.der, SECOND_PAGE: other.der}
+    cache = IssuerCache(tmp_path, clock=Clock())
+    source = source_of(web, cache)
+    if kept == "in the folder":
+        cache.put(IssuerKey.of(signer_of(crossed).certificate), [other.certificate])
+    else:
+        store = TrustStore.from_certificates(anchors=[other_root.certificate], clouds={Cloud.CHINA})
+        evidence = evidence_of(crossed, SECOND_URL, names=["metadata.azure.cn"])
+        assert Verifier(store, issuers=source).verify(evidence, at=AT)
+    assert verifier_of(source).verify(evidence_of(crossed, URL), at=AT)
+    for _ in range(2):
+        assert verifier_of(source).verify(evidence_of(crossed, URL), at=AT)
+    assert web.requests.count(PAGE) == 1
 
 
 def test_processes_share_a_folder(web: Web, tmp_path: Path) -> None:
