@@ -67,7 +67,7 @@ class _Question:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     certificates: tuple[x509.Certificate, ...]
-    is_final: bool  # no URL is left that might give more
+    left: tuple[str, ...]  # the URLs that might give more
     given_at: float
 
 
@@ -153,6 +153,9 @@ class AiaIssuerSource:
             if not is_ours or known.is_fresh:
                 return known
             found = _climb(certificate, trusted, lambda c: self._ask(c, deadline, by_day=by_day))
+            if found.is_fresh and not found.is_connected:
+                # Further URLs, where the first one that gave an issuer gave none that leads up.
+                found = _climb(certificate, trusted, lambda c: self._ask(c, deadline, by_day=False))
             if found.is_connected:
                 self._remember(certificate, trusted, found.certificates)
         return found
@@ -160,11 +163,11 @@ class AiaIssuerSource:
     def _known(
         self, certificate: x509.Certificate, trusted: Sequence[x509.Certificate]
     ) -> tuple[_Climb, bool]:
-        """Return what is remembered, and whether entries for a day count: where they lead up."""
+        """Return what is remembered, and whether it does: where it leads up."""
         known = _climb(certificate, trusted, self._recall)
         if known.is_connected:
             return known, True
-        # They may be another cloud's, or somebody else wrote them: no reason not to ask.
+        # It may be another cloud's, or somebody else's: no reason not to ask all there is.
         return _climb(certificate, trusted, lambda c: self._recall(c, by_day=False)), False
 
     def _recall(
@@ -177,9 +180,9 @@ class AiaIssuerSource:
         if by_day and kept and entry and entry.is_fresh(self._clock()):
             return kept, True
         answer = self._answers.get(question)
-        if answer is not None and 0 <= self._clock() - answer.given_at < FIVE_MINUTES:
+        if answer is not None and self._is_recent(answer):
             given = _issuers(lower, answer.certificates)
-            if given or answer.is_final:
+            if (by_day and given) or not answer.left:
                 return given or kept, True
         return kept, not question.urls
 
@@ -198,18 +201,21 @@ class AiaIssuerSource:
     def _fetch(self, lower: x509.Certificate, deadline: Deadline) -> _Answer | None:
         """Ask the URLs in turn, until one gives an issuer that is valid today."""
         question = self._question(lower)
-        found: dict[x509.Certificate, None] = {}
-        for number, url in enumerate(question.urls, start=1):
+        before = self._answers.get(question)
+        if before is None or not before.left or not self._is_recent(before):
+            before = _Answer((), question.urls, self._clock())
+        found = dict.fromkeys(before.certificates)
+        for number, url in enumerate(before.left, start=1):
             given = self._download(url, question.key, deadline)
             if given is None:
                 return None
             found.update(dict.fromkeys(given))
             if any(self._is_valid(issuer) for issuer in _issuers(lower, given)):
-                return _Answer(tuple(found), number == len(question.urls), self._clock())
+                return _Answer(tuple(found), before.left[number:], self._clock())
             if deadline.remaining() < _LEAST_TIME:
                 # Neither those not asked nor one that had less time than it needs said no.
-                return _Answer(tuple(found), is_final=False, given_at=self._clock())
-        return _Answer(tuple(found), is_final=True, given_at=self._clock())
+                return _Answer(tuple(found), question.urls, self._clock())
+        return _Answer(tuple(found), (), self._clock())
 
     def _download(
         self, url: str, key: IssuerKey, deadline: Deadline
@@ -233,6 +239,9 @@ class AiaIssuerSource:
     def _question(self, lower: x509.Certificate) -> _Question:
         allowed = (url for url in dict.fromkeys(ca_issuers(lower)) if self._downloader.allows(url))
         return _Question(IssuerKey.of(lower), tuple(allowed)[:_MAX_URLS])
+
+    def _is_recent(self, answer: _Answer) -> bool:
+        return 0 <= self._clock() - answer.given_at < FIVE_MINUTES
 
     def _is_valid(self, certificate: x509.Certificate) -> bool:
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc

@@ -194,13 +194,13 @@ def test_a_false_issuer_replaces_no_genuine_one(web: Web) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(clone_key, hashes.SHA256())
     )
-    web.pages[PAGE] = der_of(clone)
+    web.pages |= {PAGE: der_of(clone), SECOND_PAGE: pki().intermediate.der}
     with refused(Code.ISSUER_UNKNOWN, 8):
         verifier_of(source).verify(forged(URL, SECOND_URL), at=AT)
-    assert web.requests == [PAGE]
-    web.pages[SECOND_PAGE] = pki().intermediate.der
+    assert web.requests == [PAGE, SECOND_PAGE]
     evidence = evidence_of(pki().intermediate, URL, SECOND_URL)
     assert verifier_of(source).verify(evidence, at=AT)
+    assert len(web.requests) == 2
 
 
 def test_a_hundred_at_once_make_one_request(web: Web) -> None:

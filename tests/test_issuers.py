@@ -266,6 +266,25 @@ def test_every_url_is_tried(web: Web, first: str) -> None:
     assert result.path.certificates[1] == pki().intermediate.certificate
 
 
+def test_urls_are_tried_until_one_leads_to_an_anchor(web: Web) -> None:
+    """The CA's name and key alone are no reason to stop: anybody can make such a certificate."""
+    stranger = make_ca("Stranger", key=rsa_key("stranger"))
+    crossed = make_ca("Crossed CA", pki().root, key=rsa_key("crossed"))
+    web.pages[PAGE] = make_ca("Crossed CA", stranger, key=rsa_key("crossed")).der
+    source, evidence = source_of(web), evidence_of(crossed, URL, SECOND_URL)
+    with refused(Code.ISSUER_UNKNOWN, 8):
+        verifier_of(source).verify(evidence, at=AT)
+    assert web.requests == [PAGE, SECOND_PAGE]
+    with refused(Code.ISSUER_UNKNOWN, 8):
+        verifier_of(source).verify(evidence, at=AT)
+    assert len(web.requests) == 2
+    web.pages[SECOND_PAGE] = crossed.der
+    source = source_of(web)
+    for _ in range(2):
+        assert verifier_of(source).verify(evidence, at=AT)
+    assert len(web.requests) == 4
+
+
 def test_no_more_than_four_urls_are_tried(web: Web) -> None:
     """Of those that may be asked at all."""
     refused_urls = [f"http://evil.example/{number}" for number in range(9)]
