@@ -123,7 +123,11 @@ class SystemNetwork:
             finally:
                 self._lookups.release()
 
-        threading.Thread(target=look_up, name="attest-resolver", daemon=True).start()
+        try:
+            threading.Thread(target=look_up, name="attest-resolver", daemon=True).start()
+        except RuntimeError as error:  # no thread is to be had
+            self._lookups.release()
+            raise OSError(str(error)) from None
         try:
             answer = answers.get(timeout=timeout)
         except queue.Empty:

@@ -6,6 +6,7 @@ import contextlib
 import posixpath
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -512,6 +513,21 @@ def test_a_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
             network.resolve("www.microsoft.com", 80, HANG)
         release[1].send(b"x")
         time.sleep(0.2)
+
+
+def test_where_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error of this download, and of none later."""
+
+    def no_thread(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    network = SystemNetwork()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        for _ in range(17):
+            with pytest.raises(OSError, match="new thread"):
+                network.resolve("localhost", 80, 1.0)
+    assert network.resolve("127.0.0.1", 80, HANG)
 
 
 def test_a_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
