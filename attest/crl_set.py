@@ -10,6 +10,7 @@ A verdict depends on the path, on the CRLs, and on time through the dates of the
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,8 @@ def _ask_openssl(
     store = crypto.X509Store()
     store.add_cert(crypto.X509.from_cryptography(issuer))
     for crl in crls:
-        store.add_crl(crl.crl)
+        with contextlib.suppress(crypto.Error):  # what OpenSSL cannot read speaks for nothing
+            store.add_crl(crl.crl)
     store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.PARTIAL_CHAIN)
     # pyOpenSSL takes the time as naive UTC.
     store.set_time(at.astimezone(UTC).replace(tzinfo=None))

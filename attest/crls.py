@@ -110,7 +110,8 @@ class FetchingCrlSource:
 
         For a task in the background that runs every minute or so.  A CRL is asked for again
         after half of the life that it had left, 12 hours at most; where that fails, or gives an
-        older one, the one at hand is used until it ends.  Takes about a minute at most.
+        older one, the one at hand is used until it ends, and the URL asked again in minutes.  Takes
+        about a minute at most.
 
         Args:
             now: the time, aware.
@@ -273,8 +274,9 @@ class _Slot:
 
 def _pause(slot: _Slot, at: datetime, *, kept: bool) -> float:
     """Return how many seconds later refresh() asks again."""
-    least = _RETRY if kept else _RETRY_REFRESH
-    return min(max(slot.life_left(at) / 2, least), _MAX_AGE)
+    if not kept:
+        return _RETRY_REFRESH  # or one lost answer would hide a revocation for hours
+    return min(max(slot.life_left(at) / 2, _RETRY), _MAX_AGE)
 
 
 _Part = tuple[_Slot, _Link, CrlSet]
