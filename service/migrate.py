@@ -6,12 +6,13 @@ import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -51,7 +52,8 @@ def upgrade(url: URL) -> tuple[str | None, str]:
 
     Raises:
         UnavailableError: the database does not answer.
-        SettingsError: the database is newer than this code, or its folder cannot be used.
+        SettingsError: the database is newer than this code, is none, or refuses to be changed,
+            or its folder cannot be used.
     """
     try:
         with _locked(url) as connection:
@@ -68,6 +70,8 @@ def upgrade(url: URL) -> tuple[str | None, str]:
         raise SettingsError(f"cannot use {error.filename}: {error.strerror}") from None
     except OperationalError as error:
         raise UnavailableError(_first_line(error)) from None
+    except DBAPIError as error:
+        raise SettingsError(f"the database cannot be used: {_first_line(error)}") from None
     return before, head()
 
 
@@ -76,6 +80,8 @@ def _locked(url: URL) -> Iterator[Connection]:
     engine = create_engine(url)
     try:
         if url.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", _leave_transactions_to_us)
+            event.listen(engine, "begin", _begin_to_write)
             file = Path(url.database or "")
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with file.with_name(f"{file.name}.lock").open("w") as lock:
@@ -89,6 +95,16 @@ def _locked(url: URL) -> Iterator[Connection]:
                 yield connection
     finally:
         engine.dispose()  # closes the session, and so gives the lock back
+
+
+def _leave_transactions_to_us(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    # sqlite3 by itself begins none before DDL: a process that is killed between a table and the
+    # revision would leave a database that no later start can migrate.
+    connection.isolation_level = None
+
+
+def _begin_to_write(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _config() -> Config:

@@ -167,6 +167,18 @@ def test_reload_under_load(sqlite_start: Starter, tmp_path: Path) -> None:
     assert sum("nonsense is not a setting" in line["message"] for line in lines) == 1
 
 
+def test_reload_with_a_database_that_is_none(sqlite_start: Starter, tmp_path: Path) -> None:
+    """SIGHUP with another file in the database's place changes nothing."""
+    config, other = tmp_path / "attest.toml", tmp_path / "other.sqlite3"
+    config.write_text(f'database_url = "{sqlite_start.environment.pop("ATTEST_DATABASE_URL")}"\n')
+    other.write_bytes(b"no database" * 100)
+    live = sqlite_start(config=config, workers=1)
+    config.write_text(f'database_url = "sqlite:///{other}"\n')
+    live.send(signal.SIGHUP)
+    wait_for(lambda: "reload refused" in live.log.read_text())
+    assert live.post("/v1/challenges").status == 201
+
+
 def test_stop_under_load(sqlite_start: Starter) -> None:
     """SIGTERM under load: every request that a worker has taken is answered whole."""
     live = sqlite_start(workers=2)
