@@ -119,8 +119,9 @@ def load_public_key(pem: bytes) -> Ed25519PublicKey:
     """Read a public key, as ``openssl pkey -pubout`` writes it.
 
     Raises:
-        ValueError: it is not an Ed25519 key.
+        ValueError: it is not an Ed25519 key, or not one alone.
     """
+    _refuse_several(pem)
     try:
         key = serialization.load_pem_public_key(pem)
     except _NO_KEY:
@@ -134,8 +135,9 @@ def load_private_key(pem: bytes) -> Ed25519PrivateKey:
     """Read a private key without a password, as ``openssl genpkey`` writes it.
 
     Raises:
-        ValueError: it is not an Ed25519 key, or needs a password.
+        ValueError: it is not an Ed25519 key, not one alone, or needs a password.
     """
+    _refuse_several(pem)
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except _NO_KEY:
@@ -144,6 +146,13 @@ def load_private_key(pem: bytes) -> Ed25519PrivateKey:
         msg = "not an Ed25519 private key (PEM) without a password"
         raise ValueError(msg)  # noqa: TRY004 - the file is wrong
     return key
+
+
+def _refuse_several(pem: bytes) -> None:
+    # The loaders take the first and say nothing of the others: where all of the keys must sign,
+    # a file of two would demand one.
+    if pem.count(b"-----BEGIN") > 1:
+        raise ValueError("more than one PEM block; a file holds one key")
 
 
 def _parse_signature(item: object) -> Signature:

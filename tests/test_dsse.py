@@ -186,3 +186,12 @@ def test_what_is_no_key() -> None:
     for pem in (b"", b"x", public_pem(made), private_pem(other), locked):
         with pytest.raises(ValueError, match="not an Ed25519 private key"):
             load_private_key(pem)
+
+
+def test_a_file_of_two_keys() -> None:
+    """Refused: the second one would not count, and nobody would notice."""
+    one, two = key(), key()
+    with pytest.raises(ValueError, match="more than one PEM block"):
+        load_public_key(public_pem(one) + public_pem(two))
+    with pytest.raises(ValueError, match="more than one PEM block"):
+        load_private_key(private_pem(one) + private_pem(two))
