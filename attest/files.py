@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -32,8 +34,11 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that everybody may read, so that a crash leaves the old one or the new one.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or what has the name, or is linked to, is no regular file.
     """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):  # such as /dev/null, which root could replace
+            raise OSError(errno.EEXIST, "not a regular file", str(path))
     descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
