@@ -7,8 +7,10 @@ response is read up to a limit.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,7 +91,7 @@ class ImdsClient:
         endpoint: ``http://`` and the address; another one is an emulator's.
         api_version: the api-version to ask for.  ``None`` asks for 2020-09-01 and, where that
             is refused, for the closest of those that the endpoint names.
-        timeout: seconds to wait for a connection and for an answer, each.
+        timeout: seconds to wait for a connection and for a whole answer, each.
         retry_seconds: seconds after the first attempt in which a further one may start.
         sleep: pauses for so many seconds.
         monotonic: returns a time in seconds that never goes back.
@@ -222,22 +224,28 @@ class ImdsClient:
             raise ImdsUnreachableError(
                 f"nothing answers at {self.endpoint} ({_reason(error)}): is this an Azure VM?"
             ) from error
+        # A socket's own timeout starts anew with every octet that it gets.
+        late = threading.Event()
+        watch = threading.Timer(self._timeout, _hang_up, (connection.sock, late))
+        watch.daemon = True
+        watch.start()
         try:
             connection.request("GET", target, headers={"Metadata": "true"})
             response = connection.getresponse()
             body = response.read(_MAX_BODY + 1)
             # read() says nothing of a body that ends before its Content-Length.
             left = response.length
-        except http.client.BadStatusLine as error:
-            if isinstance(error, ConnectionError):
-                return None
-            raise ImdsMalformedError(f"{self.endpoint} does not speak HTTP") from error
         except (http.client.IncompleteRead, OSError):
             return None
         except http.client.HTTPException as error:
+            if late.is_set():
+                return None
             raise ImdsMalformedError(f"{self.endpoint} does not speak HTTP") from error
         finally:
+            watch.cancel()
             connection.close()
+        if late.is_set():
+            return None
         if len(body) > _MAX_BODY:
             msg = f"{self.endpoint} answered with more than {_MAX_BODY} octets"
             raise ImdsMalformedError(msg)
@@ -248,6 +256,12 @@ class ImdsClient:
     def _authority(self) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return host if self._port == http.client.HTTP_PORT else f"{host}:{self._port}"
+
+
+def _hang_up(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError):  # it is closed already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _is_transient(status: int) -> bool:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
@@ -172,6 +173,32 @@ def test_no_answer_at_all(time: Time) -> None:
     with _raw(hang) as url, pytest.raises(ImdsTimeoutError, match="no answer"):
         ImdsClient(url, timeout=0.05, retry_seconds=0).instance()
     assert time.slept == []
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"]
+)
+def test_an_answer_that_drips_is_none(time: Time, begin: bytes) -> None:
+    """The timeout is for the answer, not for each of its octets."""
+
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(begin)
+            for _ in range(80):
+                connection.sendall(b" ")
+                connection.settimeout(0.05)
+                with suppress(TimeoutError):
+                    if not connection.recv(1):
+                        return
+
+    with _raw(drip) as url:
+        client = ImdsClient(
+            url, sleep=time.sleep, monotonic=time.monotonic, timeout=0.3, retry_seconds=1
+        )
+        started = monotonic()
+        with pytest.raises(ImdsTimeoutError, match="no answer after retries"):
+            client.instance()
+    assert monotonic() - started < 3
 
 
 def test_not_on_azure(time: Time) -> None:
