@@ -93,7 +93,11 @@ def load_certificates(data: bytes) -> list[x509.Certificate]:
     """
     try:
         if b"-----BEGIN" in data:
-            return [read_fully(found) for found in x509.load_pem_x509_certificates(data)]
+            found = [read_fully(one) for one in x509.load_pem_x509_certificates(data)]
+            # A last block without its end is passed over in silence: a file that was cut off.
+            if len(found) < data.count(b"-----BEGIN CERTIFICATE-----"):
+                raise ValueError("a PEM block is cut off")
+            return found
         return [read_fully(x509.load_der_x509_certificate(data))]
     except UNREADABLE as error:
         raise ValueError(str(error)) from None

@@ -98,6 +98,14 @@ def test_damaged_files_are_refused(data: bytes) -> None:
         load_certificates(data)
 
 
+def test_files_that_were_cut_off_are_refused() -> None:
+    """The certificates before the cut are not taken for the whole."""
+    whole = pem_of(*certificates(pki().root, pki().intermediate))
+    for octets in (2, 20, 100):
+        with pytest.raises(ValueError, match="a PEM block is cut off"):
+            load_certificates(whole[:-octets].rstrip())
+
+
 def test_large_files_are_refused(tmp_path: Path) -> None:
     """16 MiB is the limit, and no more is read."""
     with (tmp_path / "large.pem").open("wb") as stream:
