@@ -8,9 +8,12 @@ lets the workers finish what they have begun.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import os
+import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,10 +73,12 @@ class Server(BaseApplication):
     def prepare_next(self) -> bool:
         """Make the next generation; tell whether there is one, or this one must stay."""
         try:
-            self.settings, self._application = _prepare(self._load)
+            settings, application = _prepare(self._load)
+            _check_address(settings, self.settings)
         except (SettingsError, UnavailableError) as error:
             _LOG.error("reload refused, settings and trust store in force stay: %s", error)
             return False
+        self.settings, self._application = settings, application
         self.callable = None
         return True
 
@@ -97,6 +102,7 @@ class _Master(Arbiter):
 
 def _prepare(load: Callable[[], Settings]) -> tuple[Settings, Flask]:
     settings = load()
+    _check_tls(settings)
     migrate.upgrade(settings.database)
     database = Database(settings.database)
     try:
@@ -104,6 +110,43 @@ def _prepare(load: Callable[[], Settings]) -> tuple[Settings, Flask]:
     finally:
         database.close()  # workers must not inherit connections
     return settings, create_app(settings)
+
+
+def _check_tls(settings: Settings) -> None:
+    """Refuse a certificate or key that gunicorn would stumble on at each connection.
+
+    Raises:
+        SettingsError: a file cannot be read, is damaged, or they do not belong together.
+    """
+    if settings.tls_certificate is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:  # without a password, which OpenSSL would ask the terminal for
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, lambda: b"")
+    except OSError as error:
+        raise SettingsError(f"tls_certificate and tls_key cannot be used: {error}") from None
+
+
+def _check_address(settings: Settings, current: Settings) -> None:
+    """Refuse an address that gunicorn could not listen on: it gives up the old one first.
+
+    Raises:
+        SettingsError: it is somebody else's, or not of this machine.
+    """
+    if settings.bind == current.bind:
+        return
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        if in_use and settings.port == current.port:
+            return  # by ourselves, on another address
+        raise SettingsError(f"cannot listen on {settings.bind}: {error}") from None
 
 
 def check_exposure(settings: Settings, *, has_keys: bool) -> None:

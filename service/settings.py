@@ -277,6 +277,11 @@ class Settings(BaseSettings):
         return self.bind.rpartition(":")[0].strip("[]")
 
     @property
+    def port(self) -> int:
+        """The port part of ``bind``."""
+        return int(self.bind.rpartition(":")[2])
+
+    @property
     def database(self) -> URL:
         """The database, with the driver that this service uses."""
         if self.database_url is None:
