@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
 from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import MapAdapter
 
 from service import metrics
 from service.access import guard, retry_after
@@ -32,11 +33,17 @@ _BY_STATUS = {
 
 
 class _Application(Flask):
-    """Flask, whose views and hooks are plain functions here: it need not ask at each call."""
+    """Flask without what it does at each request for other kinds of application."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function."""
+        """Return the function: views and hooks are plain ones here."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Match paths: no rule depends on the host, so what a client says of it is not read."""
+        if request is None:
+            return None
+        return self.url_map.bind("localhost", path_info=request.path, default_method=request.method)
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = system_clock) -> Flask:
@@ -52,6 +59,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = system_clock)
     settings = load_settings() if settings is None else settings
     service = build(settings, clock)
     app = _Application("service", static_folder=None)
+    app.url_map.merge_slashes = False  # no redirects: what is not quite a path is none
     app.extensions["attest"] = service
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Request, Response, request
 from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import Headers
 
 from service.decisions import why_invalid
 from service.encoding import decode_object
@@ -62,12 +63,22 @@ def read_object() -> dict[str, object]:
     # Nearly every client writes just this; only other spellings are worth a parser.
     if asked.environ.get("CONTENT_TYPE") != JSON and asked.mimetype != JSON:
         raise ProblemError(ProblemType.UNSUPPORTED_MEDIA_TYPE, f"the body must be {JSON}")
-    body = asked.get_data(cache=False)
     try:
-        return decode_object(body)
+        return decode_object(_read_body(asked))
     except (ValueError, RecursionError) as error:
         detail = f"the body is not a JSON object: {error}".encode("ascii", "replace").decode()
         raise ProblemError(ProblemType.MALFORMED_REQUEST, detail[:300]) from None
+
+
+def _read_body(asked: Request) -> bytes:
+    length = asked.environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal():
+        return asked.get_data(cache=False)  # chunked: Werkzeug counts along
+    # That the length is within the limit was made sure of before.
+    body: bytes = asked.environ["wsgi.input"].read(int(length))
+    if len(body) != int(length):
+        raise ProblemError(ProblemType.MALFORMED_REQUEST, "the body is shorter than announced")
+    return body
 
 
 def read_body(model: type[_M]) -> _M:
@@ -83,6 +94,15 @@ def read_body(model: type[_M]) -> _M:
         raise ProblemError(ProblemType.MALFORMED_REQUEST, detail) from None
 
 
+class _JsonResponse(Response):
+    """A response whose headers are complete when it is made."""
+
+    def get_wsgi_headers(self, environ: dict[str, Any]) -> Headers:  # noqa: ARG002 - Werkzeug's
+        """Return the headers as they are."""
+        return self.headers
+
+
 def json_response(body: bytes, status: int = 200) -> Response:
     """Return a response with JSON that is encoded already."""
-    return Response(body, status, content_type=JSON)
+    headers = {"Content-Length": str(len(body))}
+    return _JsonResponse([body], status, headers, content_type=JSON)
