@@ -25,6 +25,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service import migrate
 from service.app import create_app, service_of
+from service.cores import choose_core, pin
 from service.database import Database
 from service.errors import UnavailableError
 from service.keys import KeyStore
@@ -190,6 +191,8 @@ def gunicorn_config(settings: Settings) -> dict[str, Any]:
         "keyfile": _text(settings.tls_key),
         "control_socket_disable": True,
         "proc_name": "attest",
+        "pre_fork": _choose_core if settings.pin_workers else _leave,
+        "post_fork": _pin if settings.pin_workers else _leave,
         "post_worker_init": _after_fork,
         "child_exit": _forget,
     }
@@ -197,6 +200,21 @@ def gunicorn_config(settings: Settings) -> dict[str, Any]:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def _choose_core(server: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
+    # In the master, which knows all of them: a worker that takes another's place gets its core.
+    taken = [other.core for other in server.WORKERS.values() if other.core is not None]
+    worker.core = choose_core(server.num_workers, taken)
+
+
+def _pin(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
+    if worker.core is not None:
+        pin(worker.core)
+
+
+def _leave(_server: object, _worker: object) -> None:
+    """Leave it to the system."""
 
 
 def _after_fork(worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped

@@ -29,6 +29,7 @@ from sqlalchemy.exc import ArgumentError
 
 from attest import AppraisalPolicy, Cloud, Plan, Revocation
 from attest.hosts import HostRule
+from service.cores import usable_cores
 
 PREFIX = "ATTEST_"
 # Variables of ours that are no settings of the service.
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     Attributes:
         bind: address and port to listen on.
         workers: worker processes.
+        pin_workers: keep each worker on one core, where there are as many for each core.
         threads: threads of each worker; a slow client holds one of them.
         graceful_timeout: how long a stopping worker may finish its requests.
         read_timeout: how long a client may take to send one request.
@@ -127,7 +129,8 @@ class Settings(BaseSettings):
     )
 
     bind: str = "127.0.0.1:8080"
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    workers: int = Field(default_factory=lambda: len(usable_cores()) or 1, ge=1, le=256)
+    pin_workers: bool = True
     threads: int = Field(default=8, ge=1, le=256)
     graceful_timeout: int = Field(default=30, ge=1, le=3600)
     read_timeout: int = Field(default=10, ge=1, le=300)

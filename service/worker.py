@@ -37,6 +37,8 @@ class ReadDeadlineWorker(ThreadWorker):
     thread then finds the end of the input.  The writing side stays open for the answer.
     """
 
+    core: int | None = None  # the one that it is pinned to
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
         server: Any = self.app  # service.server.Server, which imports this module's names

@@ -18,6 +18,7 @@ from attest.testing import FakeAuthority
 from service import migrate
 from service.app import create_app, service_of
 from service.settings import Settings, load_settings
+from tests.service.live import Starter
 
 _LOCAL_POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
 
@@ -131,3 +132,12 @@ def make(trust_pem: Path, database_url: str, clock: Clock) -> Iterator[Make]:
 def client(make: Make) -> FlaskClient:
     """Return a client of an application with the default settings."""
     return make().test_client()
+
+
+@pytest.fixture(name="sqlite_start")
+def sqlite_start_(tmp_path: Path, trust_pem: Path) -> Iterator[Starter]:
+    """Return what starts services on SQLite, for what no database changes."""
+    url = f"sqlite:///{tmp_path}/attest.db"
+    starter = Starter(tmp_path, {"ATTEST_TEST_TRUST": str(trust_pem), "ATTEST_DATABASE_URL": url})
+    yield starter
+    starter.stop()

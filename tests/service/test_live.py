@@ -33,15 +33,6 @@ def start_(tmp_path: Path, trust_pem: Path, database_url: str) -> Iterator[Start
     starter.stop()
 
 
-@pytest.fixture(name="sqlite_start")
-def sqlite_start_(tmp_path: Path, trust_pem: Path) -> Iterator[Starter]:
-    """Return what starts services on SQLite, for what no database changes."""
-    url = f"sqlite:///{tmp_path}/attest.db"
-    starter = Starter(tmp_path, {"ATTEST_TEST_TRUST": str(trust_pem), "ATTEST_DATABASE_URL": url})
-    yield starter
-    starter.stop()
-
-
 def new_evidence(live: Live, authority: FakeAuthority) -> dict[str, Any]:
     """Get a challenge and have it signed."""
     answer = live.post("/v1/challenges")
