@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, Request, Response, request
+from flask.sessions import NullSession, SessionInterface
 from flask_limiter.errors import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -32,8 +33,20 @@ _BY_STATUS = {
 }
 
 
+class _NoSessions(SessionInterface):
+    """There are none: whoever asks shows a key."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002 - Flask's
+        """Return what refuses to hold anything."""
+        return self._none
+
+
 class _Application(Flask):
     """Flask without what it does at each request for other kinds of application."""
+
+    session_interface = _NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function: views and hooks are plain ones here."""

@@ -54,6 +54,7 @@ class DocumentationApi:
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
         )
+        response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
     def endpoints(self) -> list[Endpoint]:

@@ -21,7 +21,6 @@ ROUTE = "attest.route"  # the endpoint's name, set once it is known
 _POLICY = "Content-Security-Policy"
 _HEADERS = (
     ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
 )
 _STRICT_POLICY = (_POLICY, "default-src 'none'; frame-ancestors 'none'")
