@@ -86,6 +86,9 @@ UNKNOWN_ISSUERS = Table(
     Column("aia_urls", Text, nullable=False),  # JSON
     Column("signer_certificate", Text, nullable=False),  # DER, base64
     Column("specimen", Text, nullable=False),  # base64
+    Column("newest_sha256", String(64)),  # of another signer, the one that came last
+    Column("newest_certificate", Text),  # DER, base64
+    Column("newest_specimen", Text),  # base64
 )
 
 

@@ -38,6 +38,7 @@ class UnknownIssuer:
         signer_sha256: fingerprint of the signer certificate that was seen first.
         signer_subject: its subject (RFC 4514).
         signer_names: its dNSNames.
+        newest_sha256: fingerprint of another signer in this issuer's name, the one noted last.
         count: how often evidence of this issuer came.
         first_seen: when for the first time, in UTC.
         last_seen: when for the last time, in UTC.
@@ -49,6 +50,7 @@ class UnknownIssuer:
     signer_sha256: str
     signer_subject: str
     signer_names: tuple[str, ...]
+    newest_sha256: str | None
     count: int
     first_seen: datetime
     last_seen: datetime
@@ -106,10 +108,21 @@ def read_row(row: RowMapping) -> UnknownIssuer:
         signer_sha256=row["signer_sha256"],
         signer_subject=row["signer_subject"],
         signer_names=tuple(json.loads(row["signer_names"])),
+        newest_sha256=row["newest_sha256"],
         count=row["count"],
         first_seen=from_milliseconds(row["first_seen"]),
         last_seen=from_milliseconds(row["last_seen"]),
     )
+
+
+def read_specimens(row: RowMapping) -> list[Specimen]:
+    """Return what a row keeps as evidence: of the first signer, and of the newest if another."""
+    pairs = (("signer_certificate", "specimen"), ("newest_certificate", "newest_specimen"))
+    return [
+        Specimen(base64.b64decode(row[certificate]), row[evidence])
+        for certificate, evidence in pairs
+        if row[certificate] is not None
+    ]
 
 
 def log_fields(row: Mapping[str, Any]) -> dict[str, object]:

@@ -2,23 +2,25 @@
 
 Anybody who can make a certificate can name a new issuer, so everything here is bounded: the
 memory, the rows, and how often the database is written.  A record is a note, never trust.
+
+Nor does a certificate prove its issuer: whoever comes first in the name of a real new issuer may
+have forged it.  So signers are told apart, and a forged one hides no other (see ``_upsert``).
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from attest.certificates import UNREADABLE
+from attest.certificates import UNREADABLE, fingerprint
 from attest.errors import AttestError, IssuerUnknownError
 from attest.issuer_cache import IssuerKey
 from service import trust_metrics
@@ -32,13 +34,14 @@ from service.issuer_records import (
     log_fields,
     new_row,
     read_row,
+    read_specimens,
 )
 
 MAX_ROWS = 1000
 NEW_PER_MINUTE = 20
 FLUSH_SECONDS = 30.0
 
-_REMEMBERED = 1000  # issuers whose repeats one process counts in memory
+_REMEMBERED = 1000  # signers whose repeats one process counts in memory
 _FORGET_AFTER = timedelta(hours=1)
 _FLUSH_ROWS = 100
 _PAUSE_SECONDS = 30.0  # without a write, once the database was found away
@@ -50,6 +53,7 @@ _ADD = (
     update(UNKNOWN_ISSUERS)
     .where(_U.id == bindparam("of_id"))
     .values(count=_U.count + bindparam("more"), last_seen=bindparam("at"))
+    .returning(_U.signer_sha256, _U.newest_sha256)
 )
 # The newest row stays whatever its count, or nothing would ever enter a full table.
 _OVERDUE = (
@@ -59,12 +63,18 @@ _OVERDUE = (
     .offset(MAX_ROWS - 1)
 )
 _EVICT = delete(UNKNOWN_ISSUERS).where(_U.id.in_(_OVERDUE))
+_SPECIMENS = (_U.signer_certificate, _U.specimen, _U.newest_certificate, _U.newest_specimen)
 _LIST = (
-    select(*(column for column in _U if column.name not in {"signer_certificate", "specimen"}))
+    select(*(column for column in _U if column not in set(_SPECIMENS)))
     .where(_U.status == PENDING)
     .order_by(_U.count.desc(), _U.last_seen.desc(), _U.id)
 )
 _COUNT = select(func.count()).select_from(UNKNOWN_ISSUERS).where(_U.status == PENDING)
+
+
+class _Signer(NamedTuple):
+    issuer: str  # the id of the record
+    sha256: str
 
 
 @dataclass(slots=True)
@@ -95,14 +105,14 @@ class Quarantine:
         self._monotonic = monotonic
         self._upsert = _upsert(database.engine.dialect.name)
         self._lock = threading.Lock()
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[_Signer, _Tally] = {}
         self._minute_ends = self._paused_until = float("-inf")
         self._new_this_minute = 0
 
     def record(self, error: IssuerUnknownError, evidence: str) -> None:
         """Note evidence that is good but for its issuer.  Raises nothing.
 
-        An issuer that this process has not seen is written at once, at most
+        A signer that this process has not seen is written at once, at most
         :data:`NEW_PER_MINUTE` a minute; repeats wait in memory for :meth:`flush`.
 
         Args:
@@ -111,10 +121,11 @@ class Quarantine:
         """
         at = self._clock()
         try:
-            key = IssuerKey.of(error.certificate).digest()
+            issuer = IssuerKey.of(error.certificate).digest()
+            key = _Signer(issuer, fingerprint(error.certificate))
             if not self._is_first(key, at):
                 return
-            row = new_row(key, error.certificate, evidence, at)
+            row = new_row(issuer, error.certificate, evidence, at)
         except (AttestError, *UNREADABLE):
             # Nothing that was verified up to step 7 is like that; no request fails for a note.
             trust_metrics.QUARANTINE_FAILED.inc()
@@ -133,7 +144,7 @@ class Quarantine:
             _LOG.warning("unknown issuer", extra={"fields": log_fields(row)})
 
     def flush(self) -> None:
-        """Write the counts of repeats, of the issuers seen most often first.
+        """Write the counts of repeats, of the signers seen most often first.
 
         Raises:
             UnavailableError: the database does not answer; what is not written waits.
@@ -166,16 +177,16 @@ class Quarantine:
         with self._database.connect() as connection:
             return int(connection.execute(_COUNT).scalar_one())
 
-    def specimen(self, record: UnknownIssuer) -> Specimen | None:
-        """Return what was refused, ``None`` where the record is gone.
+    def specimens(self, record: UnknownIssuer) -> list[Specimen]:
+        """Return what was refused, the first first; nothing where the record is gone.
 
         Raises:
             UnavailableError: the database does not answer.
         """
-        statement = select(_U.signer_certificate, _U.specimen).where(_U.id == record.id)
+        statement = select(*_SPECIMENS).where(_U.id == record.id)
         with self._database.connect() as connection:
-            row = connection.execute(statement).one_or_none()
-        return None if row is None else Specimen(base64.b64decode(row[0]), row[1])
+            row = connection.execute(statement).mappings().one_or_none()
+        return [] if row is None else read_specimens(row)
 
     def remove(self, record: UnknownIssuer) -> None:
         """Forget a record; the issuer's next evidence makes a new one if it is refused again.
@@ -187,16 +198,25 @@ class Quarantine:
             connection.execute(delete(UNKNOWN_ISSUERS).where(_U.id == record.id))
 
     def dismiss(self, record: UnknownIssuer) -> None:
-        """Keep a record, and neither list it nor count it as pending any more.
+        """Keep a record, and neither list it nor count it as pending while only its signer comes.
+
+        The newest signer is forgotten: the operator may not have seen it, and if it still sends
+        it makes the record pending again.
 
         Raises:
             UnavailableError: the database does not answer.
         """
-        statement = update(UNKNOWN_ISSUERS).where(_U.id == record.id).values(status=DISMISSED)
+        statement = (
+            update(UNKNOWN_ISSUERS)
+            .where(_U.id == record.id)
+            .values(
+                status=DISMISSED, newest_sha256=None, newest_certificate=None, newest_specimen=None
+            )
+        )
         with self._database.writing() as connection:
             connection.execute(statement)
 
-    def _is_first(self, key: str, at: datetime) -> bool:
+    def _is_first(self, key: _Signer, at: datetime) -> bool:
         """Count a repeat, or tell that this sighting is the first and may be written."""
         with self._lock:
             tally = self._tallies.get(key)
@@ -223,30 +243,54 @@ class Quarantine:
                 connection.execute(_EVICT, {"newest": row["id"]})
         return is_new
 
-    def _flush_one(self, key: str) -> None:
+    def _flush_one(self, key: _Signer) -> None:
         with self._lock:
             tally = self._tallies.get(key)
             if tally is None:
                 return
             more, tally.count = tally.count, 0
-            values = {"of_id": key, "more": more, "at": to_milliseconds(tally.last_seen)}
+            values = {"of_id": key.issuer, "more": more, "at": to_milliseconds(tally.last_seen)}
         try:
             with self._database.writing() as connection:
-                found = connection.execute(_ADD, values).rowcount
+                kept = connection.execute(_ADD, values).one_or_none()
         except UnavailableError:
             with self._lock:
                 tally.count += more
             raise
-        if not found:  # approved, or evicted: its next sighting is a first one
+        # Approved, evicted, or displaced by another signer: its next sighting is a first one.
+        if kept is None or key.sha256 not in kept:
             with self._lock:
                 self._tallies.pop(key, None)
 
 
 def _upsert(dialect: str) -> Any:  # noqa: ANN401 - the two dialects' inserts share no type
+    """Return the statement for a first sighting; a count of 1 comes back if the operator must look.
+
+    Of a pending record the first specimen stays, so that the operator's fingerprint goes on
+    naming it, and the newest of another signer is kept beside it.  One who forges signer after
+    signer displaces a genuine one there for moments only: the next :meth:`Quarantine.flush` finds
+    it displaced, and its next sighting is written again.  Approval, which tries both, succeeds as
+    soon as it meets it.  A dismissed record is a new one for any signer but the one dismissed.
+    """
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     statement = insert(UNKNOWN_ISSUERS)
     given = statement.excluded
+    is_other = _U.signer_sha256 != given.signer_sha256
+    comes_back = and_(_U.status == DISMISSED, is_other)
+    kept = {
+        _U.count: _U.count + given.count,
+        _U.last_seen: given.last_seen,
+        _U.newest_sha256: case((is_other, given.signer_sha256), else_=_U.newest_sha256),
+        _U.newest_certificate: case(
+            (is_other, given.signer_certificate), else_=_U.newest_certificate
+        ),
+        _U.newest_specimen: case((is_other, given.specimen), else_=_U.newest_specimen),
+    }
     return statement.on_conflict_do_update(
         index_elements=[_U.id],
-        set_={"count": _U.count + given.count, "last_seen": given.last_seen},
+        set_={
+            column.name: case((comes_back, given[column.name]), else_=kept.get(column, column))
+            for column in _U
+            if column is not _U.id
+        },
     ).returning(_U.count)

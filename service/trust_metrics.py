@@ -25,7 +25,7 @@ RELOAD_OK = Gauge(
     "earlier one.",
     multiprocess_mode="livemin",
 )
-# "new" is one for each issuer, whichever worker saw it first.
+# "new" is one for each issuer, whichever worker saw it first, and for each that came back.
 QUARANTINE = Counter(
     "attest_quarantine",
     "Unknown issuers: new ones, new ones beyond the rate, and writes that failed.",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attest import Cloud, IssuerUnknownError, TrustStore, Verifier
@@ -24,7 +25,7 @@ from service.quarantine import Quarantine
 from service.settings import load_settings
 from service.trust import load_trust
 from tests.cli.conftest import Attest
-from tests.support.pki import pem_of
+from tests.support.pki import ec_key, pem_of
 
 DAY = timedelta(days=1)
 
@@ -61,6 +62,28 @@ class Site:
         error = IssuerUnknownError("nobody knows it", authority.signer)
         evidence = base64.b64encode(authority.sign().der).decode()
         self.with_quarantine(lambda quarantine: quarantine.record(error, evidence))
+
+    def forge(self) -> str:
+        """Record evidence in the real issuer's name; return its signer's fingerprint."""
+        real = self.authority.signer
+        key = ec_key("forger")
+        builder = x509.CertificateBuilder(
+            issuer_name=real.issuer,
+            subject_name=real.subject,
+            public_key=key.public_key(),
+            serial_number=real.serial_number,
+            not_valid_before=real.not_valid_before_utc,
+            not_valid_after=real.not_valid_after_utc,
+            extensions=list(real.extensions),
+        )
+        error = IssuerUnknownError("forged", builder.sign(key, hashes.SHA256()))
+        evidence = base64.b64encode(self.evidence.der).decode()
+        self.with_quarantine(lambda quarantine: quarantine.record(error, evidence))
+        return fingerprint(error.certificate)
+
+    def forget(self) -> None:
+        """Remove the one record."""
+        self.with_quarantine(lambda quarantine: quarantine.remove(quarantine.pending()[0]))
 
     def store(self) -> TrustStore:
         """Return what the service trusts now."""
@@ -151,7 +174,7 @@ def test_the_bag_of_the_evidence_is_looked_through(attest: Attest, site: Site) -
     """A link that came with the evidence counts like any other candidate."""
     signed = site.authority.sign(extra_certificates=site.authority.intermediates)
     encoded = base64.b64encode(signed.der).decode()
-    site.with_quarantine(lambda quarantine: quarantine.remove(quarantine.pending()[0]))
+    site.forget()
     error = IssuerUnknownError("as if the root had been unknown", site.authority.signer)
     site.with_quarantine(lambda quarantine: quarantine.record(error, encoded))
     assert attest("trust", "approve", site.sha256, "--config", site.config).status == 0
@@ -173,6 +196,9 @@ def test_approve_refuses_without_a_path(
         assert outcome.status == 1
         assert outcome.out == ""
         assert outcome.err.startswith("attest: nothing is added: issuer_unknown: ")
+        assert outcome.err.endswith(
+            "; `attest trust add FILE` takes the CA's certificate from its maker\n"
+        )
         assert outcome.err.count("\n") == 1
     assert site.files() == []
     assert (
@@ -183,6 +209,51 @@ def test_approve_refuses_without_a_path(
         )
         == 2
     )
+
+
+@pytest.mark.parametrize("forged_first", [True, False])
+def test_a_forged_signer_does_not_prevent_approval(
+    attest: Attest, site: Site, forged_first: bool
+) -> None:
+    """Every specimen is tried: one of them is the real issuer's."""
+    if forged_first:
+        site.forget()
+    forged = site.forge()
+    if forged_first:
+        site.record()
+    first, newest = (forged, site.sha256) if forged_first else (site.sha256, forged)
+    listed = attest("trust", "pending", "--config", site.config)
+    assert f"newest     {newest}\n" in listed.out
+    (record,) = json.loads(
+        attest("trust", "pending", "--config", site.config, "--format", "json").out
+    )["pending"]
+    assert (record["signer_sha256"], record["newest_signer_sha256"]) == (first, newest)
+    outcome = attest("trust", "approve", first, "--config", site.config, "--from", site.links)
+    assert outcome.status == 0
+    Verifier(site.store()).verify(site.evidence.der, at=datetime.now(UTC))
+    assert attest("trust", "pending", "--config", site.config).out == "0 unknown issuers\n"
+
+
+def test_forged_signers_alone_are_never_approved(attest: Attest, site: Site) -> None:
+    """The issuer is real and its CA at hand, but it has issued none of them."""
+    site.forget()
+    first, _ = site.forge(), site.forge()
+    outcome = attest("trust", "approve", first, "--config", site.config, "--from", site.links)
+    assert outcome.status == 1
+    assert outcome.err.startswith("attest: nothing is added: path_invalid: ")
+    assert outcome.err.count("\n") == 1
+    assert site.files() == []
+
+
+def test_a_dismissed_forgery_does_not_silence_the_issuer(attest: Attest, site: Site) -> None:
+    """The operator saw through it; the real issuer's evidence makes the record pending again."""
+    site.forget()
+    forged = site.forge()
+    assert attest("trust", "dismiss", forged, "--config", site.config).status == 0
+    site.record()
+    assert site.sha256 in attest("trust", "pending", "--config", site.config).out
+    outcome = attest("trust", "approve", site.sha256, "--config", site.config, "--from", site.links)
+    assert outcome.status == 0
 
 
 def test_approve_when_nothing_is_missing_any_more(attest: Attest, site: Site) -> None:
@@ -204,7 +275,7 @@ def test_fingerprints_must_be_meant(attest: Attest, site: Site, fingerprint_: st
 
 
 def test_dismiss(attest: Attest, site: Site) -> None:
-    """Off the list, and not back with the next evidence."""
+    """Off the list, and not back with the same signer's next evidence."""
     outcome = attest("trust", "dismiss", site.sha256[:12], "--config", site.config)
     assert outcome.status == 0
     site.record()
@@ -224,6 +295,29 @@ def test_a_folder_is_needed(attest: Attest, site: Site) -> None:
     assert "No such file or directory" in missing.err
     assert attest(*arguments, "--dir", site.folder).status == 0
     assert site.files()
+
+
+def test_a_folder_that_the_service_does_not_read(
+    attest: Attest, site: Site, tmp_path: Path
+) -> None:
+    """It is written to as asked, and the record stays: the service refuses as before."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    note = f"attest: note: {folder} is none of trust_dirs: the service does not read it\n"
+    common = ["--config", site.config, "--dir"]
+    approve = ["trust", "approve", site.sha256, "--from", site.links, *common]
+    outcome = attest(*approve, folder)
+    assert (outcome.status, outcome.err) == (0, note)
+    assert outcome.out.endswith(": its record stays\n")
+    assert list(folder.iterdir())
+    assert site.sha256 in attest("trust", "pending", "--config", site.config).out
+    outcome = attest("trust", "add", site.links, *common, folder)
+    assert (outcome.status, outcome.err) == (0, note)
+    spelled = site.folder / ".." / site.folder.name
+    outcome = attest(*approve, spelled)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.endswith(": its record is removed\n")
+    assert attest("trust", "add", site.links, *common, spelled).err == ""
 
 
 def test_add(attest: Attest, site: Site) -> None:

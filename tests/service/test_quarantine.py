@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -64,8 +65,9 @@ def store(database: Database, clock: Clock, minutes: Minutes) -> Quarantine:
     return Quarantine(database, clock=clock, monotonic=minutes)
 
 
+@functools.cache
 def unknown(name: str = "Strange CA", key: str = "strange", **signer: Any) -> IssuerUnknownError:
-    """Return the refusal of a signer that a CA of this name and key has issued."""
+    """Return the refusal of a signer that a CA of this name and key has issued, the same again."""
     issuer = make_ca(name, key=ec_key(key))
     identity: Identity = make_signer(issuer, key=ec_key("signer"), **signer)
     return IssuerUnknownError("nobody knows it", identity.certificate)
@@ -99,20 +101,20 @@ def test_first_sighting_is_written_at_once(
 ) -> None:
     """Everything that an operator needs, and one log event without evidence in it."""
     urls = [f"http://www.microsoft.com/pkiops/certs/{n}.crt" for n in "ab"]
-    error = unknown(extensions=[access(*urls)])
+    error = unknown(extensions=(access(*urls),))
     before = counter("new")
     with caplog.at_level(logging.WARNING, "attest.service"):
         store.record(error, EVIDENCE)
     record = only(store)
     assert record.issuer == "CN=Strange CA,O=Test Corporation,C=US"
     assert list(record.aia_urls) == urls
+    assert record.newest_sha256 is None
     assert record.signer_sha256 == fingerprint(error.certificate)
     assert record.signer_names == ("eastus.metadata.azure.com", "metadata.azure.com")
     assert record.count == 1
     assert to_milliseconds(record.first_seen) == to_milliseconds(clock())
     assert record.last_seen == record.first_seen
-    specimen = store.specimen(record)
-    assert specimen is not None
+    (specimen,) = store.specimens(record)
     assert specimen.evidence == EVIDENCE
     assert specimen.signer_certificate == der_of(error.certificate)
     (event,) = caplog.records
@@ -271,13 +273,101 @@ def test_a_dismissed_record_stays_quiet(store: Quarantine, database: Database) -
         assert connection.execute(select(func.sum(UNKNOWN_ISSUERS.c.count))).scalar() == 2
 
 
+def forged(serial: int = 1) -> IssuerUnknownError:
+    """Return the refusal of a signer in the name of the usual CA, which has not issued it."""
+    return unknown(signed_by=ec_key("forger"), serial=serial)
+
+
+def test_a_forged_signer_hides_no_other(store: Quarantine, database: Database) -> None:
+    """It came first: its record stays, and keeps the newest other signer beside it."""
+    store.record(forged(), EVIDENCE)
+    before = counter("new")
+    other = base64.b64encode(b"0\x03\x02\x01\x01").decode()
+    for process in (store, store, Quarantine(database, clock=store._clock)):
+        process.record(unknown(), other)
+    store.flush()
+    record = only(store)
+    assert record.count == 4
+    assert record.signer_sha256 == fingerprint(forged().certificate)
+    assert record.newest_sha256 == fingerprint(unknown().certificate)
+    first, newest = store.specimens(record)
+    assert (first.signer_certificate, first.evidence) == (der_of(forged().certificate), EVIDENCE)
+    assert (newest.signer_certificate, newest.evidence) == (der_of(unknown().certificate), other)
+    assert counter("new") == before
+    assert store.count_pending() == 1
+
+
+def test_who_goes_on_forging_keeps_no_signer_out(store: Quarantine) -> None:
+    """A signer that was displaced is written again, with its next sighting after a flush."""
+    genuine = fingerprint(unknown().certificate)
+    store.record(forged(), EVIDENCE)
+    for serial in range(2, 5):
+        store.record(unknown(), EVIDENCE)
+        assert only(store).newest_sha256 == genuine
+        store.record(forged(serial), EVIDENCE)
+        assert only(store).newest_sha256 == fingerprint(forged(serial).certificate)
+        store.record(unknown(), EVIDENCE)
+        store.flush()
+    assert only(store).signer_sha256 == fingerprint(forged().certificate)
+    assert only(store).count == 10
+
+
+def test_signers_of_one_issuer_are_bounded(store: Quarantine) -> None:
+    """New signers are written as often as new issuers, no more."""
+    over = counter("over_rate")
+    for serial in range(1, NEW_PER_MINUTE + 4):
+        store.record(forged(serial), EVIDENCE)
+    assert only(store).count == NEW_PER_MINUTE
+    assert only(store).newest_sha256 == fingerprint(forged(NEW_PER_MINUTE).certificate)
+    assert counter("over_rate") == over + 3
+
+
+def test_another_signer_brings_a_dismissed_record_back(
+    store: Quarantine, database: Database, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever forged the one that was dismissed has not silenced the issuer."""
+    for _ in range(5):
+        store.record(forged(), EVIDENCE)
+    store.flush()
+    store.dismiss(only(store))
+    before = counter("new")
+    clock.forward(60)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "attest.service"):
+        for process in (store, Quarantine(database, clock=clock)):
+            process.record(unknown(names=("westus.metadata.azure.com",)), EVIDENCE)
+    genuine = unknown(names=("westus.metadata.azure.com",)).certificate
+    record = only(store)
+    assert record.signer_sha256 == fingerprint(genuine)
+    assert record.signer_names == ("westus.metadata.azure.com",)
+    assert (record.newest_sha256, record.count) == (None, 2)
+    assert to_milliseconds(record.first_seen) == to_milliseconds(clock())
+    assert [item.signer_certificate for item in store.specimens(record)] == [der_of(genuine)]
+    assert counter("new") == before + 1
+    assert len(caplog.records) == 1
+
+
+def test_dismissal_is_of_one_signer(store: Quarantine) -> None:
+    """One that came beside it, perhaps after the operator looked, makes the record pending."""
+    store.record(forged(), EVIDENCE)
+    store.record(unknown(), EVIDENCE)
+    store.dismiss(only(store))
+    for error in (forged(), unknown()):
+        store.record(error, EVIDENCE)
+    assert store.pending() == []
+    store.flush()
+    for error in (forged(), unknown()):
+        store.record(error, EVIDENCE)
+    assert only(store).signer_sha256 == fingerprint(unknown().certificate)
+
+
 def test_what_strangers_write_is_cleaned(store: Quarantine) -> None:
     """Names with terminal sequences, and addresses that are none, do no harm."""
     long = "http://host/" + "a" * 501
     good = [f"http://host/{n}" for n in range(5)]
     error = unknown(
         "Evil\x1b[2J\n" + "\u202e" * 15,
-        extensions=[access("http://host/\x1b[2J", long, *good)],
+        extensions=(access("http://host/\x1b[2J", long, *good),),
     )
     store.record(error, EVIDENCE)
     record = only(store)

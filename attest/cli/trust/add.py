@@ -14,6 +14,7 @@ from attest.cli.trust.quarantine import (
     chosen_folder,
     config_option,
     folder_option,
+    is_read,
     nothing_added,
     service_store,
     show,
@@ -33,6 +34,7 @@ def add(file: Path, config: Path | None, folder: Path | None) -> int:
     exit status is 1.  With --dir alone, the anchors are the package's own; otherwise those of the
     service's settings.
     """
+    settings = None
     if folder is not None and config is None:
         store = with_folder(options.read_store(None, ()), folder)
     else:
@@ -48,4 +50,6 @@ def add(file: Path, config: Path | None, folder: Path | None) -> int:
         show(proven)
     if not write(found, folder):
         click.echo("Nothing is missing: the store has all of them")
+    if settings is not None:
+        is_read(folder, settings)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from attest.cli.trust.quarantine import (
     config_option,
     find,
     folder_option,
+    is_read,
     nothing_added,
     opened_quarantine,
     service_store,
@@ -29,6 +31,8 @@ from attest.errors import AttestError
 from attest.evidence import decode_evidence
 from attest.signer import load_certificate
 from attest.trust import TrustStore
+
+_ADVICE = "; `attest trust add FILE` takes the CA's certificate from its maker"
 
 
 @click.command()
@@ -55,20 +59,34 @@ def approve(fingerprint: str, config: Path | None, folder: Path | None, file: Pa
     with opened_quarantine(settings) as quarantine:
         record = find(quarantine, fingerprint)
         try:
-            proven = _prove(store, quarantine.specimen(record), file)
+            proven = _prove_any(store, quarantine.specimens(record), file)
         except (ApprovalError, AttestError) as error:
-            return nothing_added(error)
+            return nothing_added(error, _ADVICE)
         show(proven)
         write([proven], folder)
-        quarantine.remove(record)
-    lacked = "its record is removed" if proven.missing else "no link was missing any more"
-    click.echo(f"{record.issuer}: {lacked}")
+        outcome = "its record is removed" if proven.missing else "no link was missing any more"
+        if is_read(folder, settings):
+            quarantine.remove(record)
+        else:
+            outcome = "its record stays"
+    click.echo(f"{record.issuer}: {outcome}")
     return 0
 
 
-def _prove(store: TrustStore, specimen: Any, file: Path | None) -> ProvenPath:  # noqa: ANN401 - service.issuer_records
-    if specimen is None:
+def _prove_any(store: TrustStore, specimens: Sequence[Any], file: Path | None) -> ProvenPath:
+    """Prove the path of one specimen: another may be forged in the same issuer's name."""
+    refusals = []
+    for specimen in specimens:
+        try:
+            return _prove(store, specimen, file)
+        except (ApprovalError, AttestError) as error:
+            refusals.append(error)
+    if not refusals:
         raise click.ClickException("the record is gone: somebody else has decided on it")
+    raise refusals[0]
+
+
+def _prove(store: TrustStore, specimen: Any, file: Path | None) -> ProvenPath:  # noqa: ANN401 - service.issuer_records
     return prove_signer(
         store,
         load_certificate(specimen.signer_certificate),

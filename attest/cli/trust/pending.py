@@ -39,6 +39,7 @@ def pending(config: Path | None, output: str) -> None:
             ("signer", record.signer_subject),
             ("names", ", ".join(record.signer_names) or None),
             ("sha256", record.signer_sha256),
+            *([("newest", record.newest_sha256)] if record.newest_sha256 else ()),
             ("seen", "once" if record.count == 1 else f"{record.count} times"),
             ("first", rfc3339(record.first_seen)),
             ("last", rfc3339(record.last_seen)),
@@ -52,7 +53,7 @@ def pending(config: Path | None, output: str) -> None:
 @click.argument("fingerprint")
 @config_option
 def dismiss(fingerprint: str, config: Path | None) -> None:
-    """Take an issuer that is nobody's off the list, for good.
+    """Take an issuer that is nobody's off the list, until another signer names it.
 
     FINGERPRINT is the SHA-256 of its signer, or how that begins (8 digits or more).
     """
@@ -68,6 +69,7 @@ def _describe(record: Any) -> dict[str, object]:  # noqa: ANN401 - service.issue
         "signer_sha256": record.signer_sha256,
         "signer_subject": record.signer_subject,
         "signer_names": list(record.signer_names),
+        "newest_signer_sha256": record.newest_sha256,
         "aia_urls": list(record.aia_urls),
         "count": record.count,
         "first_seen": rfc3339(record.first_seen),

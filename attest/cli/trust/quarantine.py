@@ -117,9 +117,18 @@ def chosen_folder(folder: Path | None, settings: Any) -> Path:  # noqa: ANN401 -
     return first
 
 
-def nothing_added(error: Exception) -> int:
-    """Say why nothing is added; return the exit status."""
-    click.echo(f"attest: nothing is added: {printable(error)}", err=True)
+def is_read(folder: Path, settings: Any) -> bool:  # noqa: ANN401 - of the service
+    """Tell whether the service reads a folder; say so where it does not."""
+    if folder.resolve() in {read.resolve() for read in settings.trust_dirs}:
+        return True
+    note = f"{printable(folder)} is none of trust_dirs: the service does not read it"
+    click.echo(f"attest: note: {note}", err=True)
+    return False
+
+
+def nothing_added(error: Exception, advice: str = "") -> int:
+    """Say why nothing is added, and what else helps; return the exit status."""
+    click.echo(f"attest: nothing is added: {printable(error)}{advice}", err=True)
     return 1
 
 

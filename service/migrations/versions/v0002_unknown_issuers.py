@@ -25,6 +25,9 @@ def upgrade() -> None:
         sa.Column("aia_urls", sa.Text, nullable=False),
         sa.Column("signer_certificate", sa.Text, nullable=False),
         sa.Column("specimen", sa.Text, nullable=False),
+        sa.Column("newest_sha256", sa.String(64)),
+        sa.Column("newest_certificate", sa.Text),
+        sa.Column("newest_specimen", sa.Text),
     )
 
 
