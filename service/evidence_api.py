@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable
 
 from flask import Response, request
@@ -98,8 +97,11 @@ class EvidenceApi:
         started = time.perf_counter()
         decisions = self._service.decider.decide_all(items)
         seconds = time.perf_counter() - started
-        decided = [decision for decision in decisions if decision.status != MALFORMED]
-        codes = Counter([decision.code or "verified" for decision in decided])
+        codes: dict[str, int] = {}
+        for decision in decisions:
+            if decision.status != MALFORMED:
+                code = decision.code or "verified"
+                codes[code] = codes.get(code, 0) + 1
         metrics.count_decisions(codes, environ[ROUTE], seconds)
         trace, key = environ[TRACE], environ.get(KEY)
         common = {

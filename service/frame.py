@@ -50,7 +50,7 @@ def _add_headers(headers: Headers, trace: Trace, *, is_https: bool) -> None:
     headers += _HEADERS
     headers.append(("X-Request-ID", trace.request_id))
     headers.append(("traceparent", trace.traceparent))
-    if not any(name == _POLICY for name, _ in headers):
+    if _POLICY not in [name for name, _ in headers]:
         headers.append(_STRICT_POLICY)
     if is_https:
         headers.append(_HTTPS_ONLY)
