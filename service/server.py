@@ -9,6 +9,7 @@ lets the workers finish what they have begun.
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import logging
 import os
@@ -219,6 +220,9 @@ def _leave(_server: object, _worker: object) -> None:
 
 def _after_fork(worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
     service_of(worker.app.wsgi()).after_fork()
+    # What is loaded stays: the collector need not look at it again and again, nor make a copy of
+    # pages that the processes share.
+    gc.freeze()
 
 
 def _forget(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn is untyped
