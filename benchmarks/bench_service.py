@@ -43,14 +43,14 @@ BATCH = 1000
 
 def main() -> None:
     """Run everything and print it."""
-    if len(CORES) > 1:
-        os.sched_setaffinity(0, CORES[:-1])
     authority = FakeAuthority()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trust = folder / "trust.pem"
         trust.write_bytes(authority.trust_pem())
         batch(authority, trust, folder)
+        if len(CORES) > 1:
+            os.sched_setaffinity(0, CORES[:-1])
         common = {
             "ATTEST_TEST_TRUST": str(trust),
             "ATTEST_RATE_LIMIT_ENABLED": "false",

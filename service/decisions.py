@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -87,6 +87,17 @@ class Decision(NamedTuple):
             raise ProblemError(_PROBLEMS[self.status], self.detail, self.code, self.step)
 
 
+class _Asked(NamedTuple):
+    """A request that is valid by :class:`service.schemas.VerifyRequest`."""
+
+    signature: str
+    encoding: str = "pkcs7"
+    nonce: str | None = None
+    intermediates: Sequence[str] = ()
+    demands: Demands | None = None
+
+
+_IMDS = {"encoding", "signature"}
 _PROBLEMS = {
     400: ProblemType.MALFORMED_REQUEST,
     422: ProblemType.EVIDENCE_REJECTED,
@@ -129,17 +140,26 @@ class Decider:
         read = [self._read(item) for item in items]
         return [item if isinstance(item, Decision) else self._decide(item) for item in read]
 
-    def _read(self, values: object) -> VerifyRequest | Decision:
+    def _read(self, values: object) -> _Asked | Decision:
         if isinstance(values, dict) and not isinstance(values.get("signature"), str):
             # Not a document but, say, an error that IMDS answered with: the core's to refuse.
             return self._refuse_malformed(values)
+        if isinstance(values, dict) and values.keys() == _IMDS and values["encoding"] == "pkcs7":
+            return _Asked(values["signature"])  # just what IMDS writes leaves nothing to validate
         try:
-            return VerifyRequest.model_validate(values)
+            request = VerifyRequest.model_validate(values)
         except ValidationError as error:
             kind = ProblemType.MALFORMED_REQUEST.kind
             return Decision(400, kind, detail=why_invalid(error))
+        return _Asked(
+            request.signature,
+            request.encoding,
+            request.nonce,
+            request.intermediates,
+            request.demands,
+        )
 
-    def _decide(self, request: VerifyRequest) -> Decision:
+    def _decide(self, request: _Asked) -> Decision:
         """Decide on one document, and describe what was decided."""
         started = time.perf_counter()
         evidence_sha256 = _sha256(request.signature.encode())
@@ -171,7 +191,7 @@ class Decider:
             return Decision(422, code, error.step, error.detail, log)
         raise AssertionError("evidence without a signature was decoded")
 
-    def _verify(self, request: VerifyRequest, log: dict[str, object]) -> Decision:
+    def _verify(self, request: _Asked, log: dict[str, object]) -> Decision:
         at = self._clock()
         evidence = {"encoding": request.encoding, "signature": request.signature}
         intermediates = parse_certificates(request.intermediates)
