@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -84,8 +85,9 @@ def test_ecdsa_signatures(digest: str, curve: str) -> None:
         [der.algorithm(DIGESTS["sha512"])],
         [der.algorithm("1.2.3")],
         [der.sequence()],
+        [b"\x31" + der.algorithm(DIGESTS["sha256"])[1:]],
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_the_digest_must_be_announced(announced: list[bytes]) -> None:
     """RFC 5652 section 5.1: digestAlgorithms lists the digests of the signers."""
@@ -398,3 +400,15 @@ def test_unsorted_attributes_are_malformed() -> None:
     info = info.replace(first + second, second + first)
     with refused(Code.CMS_MALFORMED, 2):
         parse_signed_data(make_evidence(pki().signer, infos=[info]))
+
+
+@pytest.mark.parametrize("field", ["digest_algorithm", "signature_algorithm"])
+def test_an_algorithm_is_a_sequence(field: str) -> None:
+    """The right contents under another tag are no AlgorithmIdentifier."""
+    right: dict[str, Any] = {
+        "digest_algorithm": der.algorithm(DIGESTS["sha256"]),
+        "signature_algorithm": der.algorithm(RSA_ENCRYPTION),
+    }
+    check(pki().signer, SignerInfo(**right))
+    with refused(Code.ALGORITHM_UNSUPPORTED, 5, "is not one that is read"):
+        check(pki().signer, SignerInfo(**right | {field: b"\x31" + right[field][1:]}))
