@@ -41,6 +41,7 @@ from tests.support.pki import (
 from tests.support.refusal import refused, refused_somehow
 
 EVIL_CONTENT = make_content(vmId="00000000-0000-4000-8000-000000000000")
+HANG = 10.0  # seconds; a hang takes minutes, and a busy machine more than one
 
 
 def attacker() -> Identity:
@@ -395,11 +396,11 @@ def test_a_pathological_graph_is_answered(kind: str, connected: str, names: int)
     start = time.monotonic()
     with refused_somehow():
         verifier.verify(evidence, at=AT, nonce=NONCE)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < HANG
     start = time.monotonic()
     inspection = verifier.inspect(evidence, at=AT, nonce=NONCE)
     assert inspection.steps[7].status == "failed"
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < HANG
 
 
 def test_a_pathological_graph_does_not_hide_the_path() -> None:
@@ -411,7 +412,7 @@ def test_a_pathological_graph_does_not_hide_the_path() -> None:
     result = (
         pki().verifier().verify(make_evidence(pki().signer, certificates=bag), at=AT, nonce=NONCE)
     )
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < HANG
     assert len(result.path.certificates) == 3
 
 
