@@ -18,15 +18,13 @@ from attest.certificates import common_name
 from attest.cli import options
 from attest.cli.issuers import fetch_issuers_option
 from attest.cli.output import console, print_json, printable, styled
+from attest.cli.trust.shared import read_extended_store, trust_dir_option, warn_days_option
 from attest.diagnosis import CLOCK_TOLERANCE, Diagnosis, diagnose
-from attest.errors import TrustStoreError
 from attest.imds import ENDPOINT, ImdsClient, ImdsError
 from attest.inspection import TITLES
-from attest.operator_folder import read_operator_folders
 from attest.path import IssuerSource, Origin
 from attest.result import document_to_dict, path_to_list, rejection_to_dict
 from attest.times import rfc3339
-from attest.trust import TrustStore
 
 _RETRY_SECONDS = 10.0
 _WIDTH = 80
@@ -63,22 +61,9 @@ class _Visit:
 )
 @options.cloud_option("Accept signers of")
 @options.trust_option
-@click.option(
-    "--trust-dir",
-    "folders",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="A folder of the operator's own certificates, in addition; may be repeated.",
-)
+@trust_dir_option
 @fetch_issuers_option
-@click.option(
-    "--warn-days",
-    metavar="DAYS",
-    type=click.IntRange(0, 36_500),
-    default=90,
-    show_default=True,
-    help="Exit with 1 when documents of this issuer stop verifying within so many days.",
-)
+@warn_days_option("Exit with 1 when documents of this issuer stop verifying within so many days.")
 @options.format_option
 def doctor(
     *,
@@ -95,7 +80,7 @@ def doctor(
     Run it inside an Azure VM.  Exits with 0 when the document verifies and will for a while, with
     1 when it is refused or its issuer ends soon, with 2 when the endpoint gives none.
     """
-    store = _store(trust_path, clouds, folders)
+    store = read_extended_store(folders, trust_path, clouds)
     nonce = secrets.token_hex(16)
     try:
         client = ImdsClient(endpoint, retry_seconds=_RETRY_SECONDS)
@@ -122,15 +107,6 @@ def doctor(
     else:
         _print(visit, trust_path)
     return 0 if visit.is_healthy else 1
-
-
-def _store(
-    trust_path: Path | None, clouds: tuple[str, ...], folders: tuple[Path, ...]
-) -> TrustStore:
-    try:
-        return read_operator_folders(folders, options.read_store(trust_path, clouds))
-    except TrustStoreError as error:
-        raise click.ClickException(f"--trust-dir cannot be used: {error}") from None
 
 
 def _to_dict(visit: _Visit) -> dict[str, object]:

@@ -21,6 +21,7 @@ from attest.cli.trust.shared import (
     read_extended_store,
     short_names,
     trust_dir_option,
+    warn_days_option,
 )
 from attest.clouds import Cloud
 from attest.lifetimes import CaLifetime, Outlook, ca_lifetimes, outlook
@@ -29,14 +30,7 @@ from attest.trust import TrustStore
 
 
 @click.command()
-@click.option(
-    "--warn-days",
-    metavar="DAYS",
-    type=click.IntRange(0, 36_500),
-    default=90,
-    show_default=True,
-    help="Exit with 1 when the newest issuers' paths end within so many days.",
-)
+@warn_days_option("Exit with 1 when the newest issuers' paths end within so many days.")
 @options.at_option
 @options.cloud_option("Check")
 @options.trust_option

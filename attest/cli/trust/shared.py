@@ -45,6 +45,18 @@ def trust_dir_option(function: _F) -> _F:
     )(function)
 
 
+def warn_days_option(what: str) -> Callable[[_F], _F]:
+    """Return what adds ``--warn-days``; ``what`` says what ends within so many."""
+    return click.option(
+        "--warn-days",
+        metavar="DAYS",
+        type=click.IntRange(0, 36_500),
+        default=90,
+        show_default=True,
+        help=what,
+    )
+
+
 def read_extended_store(
     folders: Sequence[Path], trust_path: Path | None = None, clouds: tuple[str, ...] = ()
 ) -> TrustStore:
