@@ -101,6 +101,9 @@ def _leave_transactions_to_us(connection: Any, _record: object) -> None:  # noqa
     # sqlite3 by itself begins none before DDL: a process that is killed between a table and the
     # revision would leave a database that no later start can migrate.
     connection.isolation_level = None
+    # Here, where the lock is held: SQLite changes this at once or fails, whatever its timeout, and
+    # a process that starts beside us would fail at it while we write.
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _begin_to_write(connection: Connection) -> None:
